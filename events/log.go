@@ -1,0 +1,98 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+)
+
+// Log is the authority on what happened: one order of events, append-only, shared by every member of a cluster.
+//
+// jslog implements it on JetStream and memlog in memory; logtest is the suite both pass. All methods are safe for
+// concurrent use.
+type Log interface {
+	// Append stores ev if the last event about ev.Node is at position expect (0: there is none) and returns ev's
+	// position. It fails with ErrConflict when another event came first, ErrDuplicate (as a *DuplicateError, with the
+	// position) when an event with this id is stored already, ErrDenied when the author may not say this, ErrFull when
+	// the log takes no more, and ErrUnavailable when the outcome is unknown: the event may or may not have been stored,
+	// so look at Last before trying again.
+	Append(ctx context.Context, ev Event, expect uint64) (uint64, error)
+
+	// Last returns the newest event about node, as the log's leader holds it, or ErrNotFound.
+	Last(ctx context.Context, node string) (Recorded, error)
+
+	// Subscribe yields the events that pass filter in position order, each once, across reconnects and server restarts,
+	// until ctx ends or the loop breaks. An event that cannot be decoded is yielded with its position and a *DecodeError,
+	// and the sequence goes on; any other error is the last thing yielded: ErrIncomplete when the log no longer
+	// reaches back to from, ErrReplaced when it is not the log it was.
+	Subscribe(ctx context.Context, filter Filter, from From) iter.Seq2[Recorded, error]
+
+	// Info describes the log as it is now.
+	Info(ctx context.Context) (Info, error)
+}
+
+// Info describes a log.
+type Info struct {
+	Cluster  string
+	Identity string // changes when the log is deleted and made again; part of every checkpoint
+	First    uint64 // position of the oldest event still there; 1 in a whole log
+	Last     uint64 // position of the newest event; 0 when empty
+}
+
+// Filter chooses events. The zero value chooses all of them; a set field must match.
+type Filter struct {
+	Node   string
+	Author string
+	Kind   Kind
+}
+
+// Match reports whether ev passes f.
+func (f Filter) Match(ev Event) bool {
+	return (f.Node == "" || f.Node == ev.Node) && (f.Author == "" || f.Author == ev.Author) && (f.Kind == "" || f.Kind == ev.Kind)
+}
+
+// From says where a subscription starts. The zero value is the beginning of the log.
+type From struct {
+	Position uint64    // first position wanted, when not 0
+	Time     time.Time // first event stored at or after this time, when not zero
+	Now      bool      // only what is appended from now on
+}
+
+// Sentinels of Log. Each says whether the log changed and whether to try again.
+var (
+	ErrConflict    = errors.New("another event about the node came first")                 // nothing stored; read, decide again
+	ErrDuplicate   = errors.New("an event with this id is in the log already")             // stored before; done
+	ErrDenied      = errors.New("the log does not let this author say this")               // nothing stored; do not retry as is
+	ErrUnavailable = errors.New("the log did not answer")                                  // outcome unknown; read, then retry
+	ErrFull        = errors.New("the log takes no more events")                            // nothing stored; retry later
+	ErrNotFound    = errors.New("no such event")                                           // nothing changed
+	ErrIncomplete  = errors.New("history incomplete")                                      // the log starts later than asked
+	ErrReplaced    = errors.New("the log was replaced")                                    // deleted and made again, or restored
+	ErrUnknownKind = errors.New("unknown event kind or version: a newer reader is needed") // stop, do not skip
+)
+
+// DuplicateError carries the position of the event that is stored already. It matches ErrDuplicate.
+type DuplicateError struct{ Position uint64 }
+
+func (e *DuplicateError) Error() string {
+	return fmt.Sprintf("%v, at position %d", ErrDuplicate, e.Position)
+}
+
+// Is reports whether target is ErrDuplicate.
+func (e *DuplicateError) Is(target error) bool { return target == ErrDuplicate }
+
+// DecodeError says that the event at Position cannot be read. It wraps the reason.
+type DecodeError struct {
+	Position uint64
+	Subject  string
+	Err      error
+}
+
+func (e *DecodeError) Error() string {
+	return fmt.Sprintf("event at position %d (%s): %v", e.Position, e.Subject, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *DecodeError) Unwrap() error { return e.Err }

@@ -1,0 +1,43 @@
+package agent
+
+import (
+	"context"
+	"net/netip"
+
+	"rollcall/swim"
+)
+
+// Transport carries a member's datagrams and state exchanges. Identity is its business: every id it hands to a Handler
+// has been proved by the peer. All methods are safe for concurrent use.
+type Transport interface {
+	// LocalAddr is the address the transport is bound to, with its real port.
+	LocalAddr() netip.AddrPort
+
+	// Serve starts delivering to h. It is called once, before anything is sent.
+	Serve(h Handler)
+
+	// Send queues one datagram of at most swim.DatagramMax bytes for to and returns at once. It copies the bytes. Delivery is
+	// not promised: a full queue drops its oldest datagram and counts it. A peer that proves to be another than to.ID
+	// gets nothing.
+	Send(to swim.Peer, datagram []byte)
+
+	// Exchange sends request (at most swim.StateMax bytes) to the peer and waits for its answer. With an empty to.ID it
+	// accepts whoever answers at to.Addr. It returns the proved id.
+	Exchange(ctx context.Context, to swim.Peer, request []byte) (from swim.ID, reply []byte, err error)
+
+	// Close tells every peer, waits until they could know (2 s at most, less when ctx ends) and releases the socket. No
+	// handler call is running or will come after it returns. It is idempotent.
+	Close(ctx context.Context) error
+}
+
+// Handler receives what arrives. Its methods may be called from many goroutines at once and must not block for long.
+type Handler interface {
+	// HandleDatagram takes one datagram from an authenticated peer. The bytes are the callee's to keep.
+	HandleDatagram(from swim.ID, addr netip.AddrPort, datagram []byte)
+
+	// HandleExchange answers a peer's state exchange. An error closes the stream; the peer sees that it was refused.
+	HandleExchange(ctx context.Context, from swim.ID, addr netip.AddrPort, request []byte) (reply []byte, err error)
+
+	// HandleDown reports that a peer's connection ended in a way that says something about the peer.
+	HandleDown(from swim.ID, addr netip.AddrPort, how swim.Down)
+}

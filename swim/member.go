@@ -1,0 +1,51 @@
+package swim
+
+import (
+	"net/netip"
+	"time"
+)
+
+// State of a member in somebody's view, in order of precedence at equal incarnation.
+type State uint8
+
+// The states.
+const (
+	Alive State = iota + 1
+	Suspect
+	Failed
+	Left
+)
+
+func (s State) String() string {
+	switch s {
+	case Alive:
+		return "alive"
+	case Suspect:
+		return "suspect"
+	case Failed:
+		return "failed"
+	case Left:
+		return "left"
+	default:
+		return "unknown"
+	}
+}
+
+// Live reports whether a member in this state still counts: alive or under suspicion.
+func (s State) Live() bool { return s == Alive || s == Suspect }
+
+// Tag is one key and its value.
+type Tag struct{ Key, Value string }
+
+// Tags of a member, sorted by key, each key once; never written to once made.
+type Tags []Tag
+
+// Member is what a view says about one member. Values are copied freely; Tags are shared and immutable.
+type Member struct {
+	ID          ID
+	Addr        netip.AddrPort
+	Incarnation uint64
+	State       State
+	Tags        Tags
+	Since       time.Time // when the view's owner came to hold State
+}
