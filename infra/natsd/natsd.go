@@ -1,0 +1,247 @@
+// Package natsd runs a NATS server with JetStream inside this process, for people who have none: one machine, one
+// directory, one listener on loopback or no listener at all.
+//
+//	srv, err := natsd.Start(ctx, natsd.Config{Dir: "data/nats", Listen: "127.0.0.1:4222"})
+//	if err != nil {
+//		return err
+//	}
+//	defer srv.Shutdown()
+//	log, err := jslog.Connect(ctx, jslog.Config{InProcess: srv, Cluster: "default", Provision: true})
+//
+// It promises that an acknowledged message is on disk: unless Config.SyncInterval says otherwise every write is flushed
+// before it is acknowledged, which costs about half a millisecond each. The server's own default flushes every two
+// minutes; a power cut then takes everything acknowledged since.
+//
+// A server can be shut down and started again on the same directory and the same port. One directory belongs to one
+// server at a time, and a second one, in this process or another, is refused.
+//
+// Its limits: it has neither TLS nor users, so it refuses to listen anywhere but on loopback, and it is never part of a
+// NATS cluster. Several machines, replicas and permissions need servers of their own.
+package natsd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// startTimeout bounds the time until the server is ready. Most of it is the recovery of what the directory holds, a few
+// hundred milliseconds for a million messages; a disk under load may need many times that.
+const startTimeout = 30 * time.Second
+
+// Config says where the server keeps its files and where it listens.
+type Config struct {
+	// Dir holds everything the server knows. It is made when it does not exist. Required.
+	Dir string
+	// Listen is the host:port for clients over TCP; the host must be loopback, port 0 takes a free one. Empty means no
+	// TCP listener at all: the only way in is Server.InProcessConn.
+	Listen string
+	// ServerName is shown in logs and client info; "rollcall" when empty.
+	ServerName string
+	// SyncInterval relaxes durability: 0 flushes every write before it is acknowledged; more flushes that often, and
+	// what was acknowledged in between does not survive a power cut (a killed process loses nothing either way).
+	SyncInterval time.Duration
+	// Logger receives what the server has to say: notices at debug level, warnings and errors at theirs. Nil discards.
+	Logger *slog.Logger
+}
+
+// Errors of Start. Nothing runs after any of them.
+var (
+	ErrNotLoopback = errors.New("not a loopback address")
+	ErrLocked      = errors.New("the directory is in use by another server")
+)
+
+// Server is a running server. Its methods are safe for concurrent use.
+type Server struct {
+	nats  *server.Server
+	lock  *os.File
+	sync  string
+	url   string
+	close func()
+}
+
+// Start runs a server and returns when it takes connections, which is bounded by ctx and by half a minute. ctx matters
+// for the start alone: only Shutdown ends the server.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	opts, err := cfg.options()
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("start the embedded NATS server: %w", err)
+	}
+	lock, err := lockDir(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	ns, err := server.NewServer(opts)
+	if err != nil {
+		unlock(lock)
+		return nil, fmt.Errorf("configure the embedded NATS server: %w", err)
+	}
+	s := &Server{nats: ns, lock: lock, sync: durability(cfg.SyncInterval)}
+	s.close = sync.OnceFunc(s.stop)
+	logger := cfg.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	logs := &serverLog{to: logger, fatal: make(chan string, 1)}
+	ns.SetLoggerV2(logs, false, false, false)
+	if err := s.run(ctx, logs.fatal); err != nil {
+		s.Shutdown()
+		return nil, fmt.Errorf("start the embedded NATS server in %s: %w", cfg.Dir, err)
+	}
+	if cfg.Listen != "" {
+		s.url = ns.ClientURL()
+	}
+	logger.Info("embedded NATS server ready", "dir", cfg.Dir, "url", s.url, "durability", s.sync)
+	return s, nil
+}
+
+// run starts the server and waits until it is ready, has failed, or takes too long.
+func (s *Server) run(ctx context.Context, fatal <-chan string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	started := make(chan struct{})
+	go func() {
+		defer close(started)
+		s.nats.Start()
+	}()
+	select {
+	case <-started:
+	case msg := <-fatal:
+		return errors.New(msg)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case msg := <-fatal:
+		return errors.New(msg)
+	default:
+	}
+	deadline, _ := ctx.Deadline()
+	if !s.nats.ReadyForConnections(time.Until(deadline)) {
+		return errors.New("it did not become ready in time")
+	}
+	return nil
+}
+
+// URL is where clients connect over TCP, "nats://127.0.0.1:4222"; empty when there is no listener.
+func (s *Server) URL() string { return s.url }
+
+// InProcessConn returns a connection to the server that passes through no socket. nats.go and jslog dial with it.
+func (s *Server) InProcessConn() (net.Conn, error) {
+	conn, err := s.nats.InProcessConn()
+	if err != nil {
+		return nil, fmt.Errorf("connect to the embedded NATS server: %w", err)
+	}
+	return conn, nil
+}
+
+// Durability says in a few words what an acknowledgement of this server is worth.
+func (s *Server) Durability() string { return s.sync }
+
+// Shutdown stops the server and returns when its files are closed and its port is free. Calling it again waits for the
+// same and does nothing else.
+func (s *Server) Shutdown() { s.close() }
+
+func (s *Server) stop() {
+	s.nats.Shutdown()
+	s.nats.WaitForShutdown()
+	unlock(s.lock)
+}
+
+// options translates the configuration for the server, or says what is wrong with it.
+func (cfg Config) options() (*server.Options, error) {
+	if cfg.Dir == "" {
+		return nil, errors.New("embedded NATS server: Dir is empty; it must name a directory of its own")
+	}
+	if cfg.SyncInterval < 0 {
+		return nil, fmt.Errorf("embedded NATS server: SyncInterval is %v; it must not be negative", cfg.SyncInterval)
+	}
+	opts := &server.Options{
+		ServerName:             cfg.ServerName,
+		JetStream:              true,
+		StoreDir:               cfg.Dir,
+		SyncAlways:             cfg.SyncInterval == 0,
+		SyncInterval:           cfg.SyncInterval,
+		DontListen:             cfg.Listen == "",
+		NoSigs:                 true, // signals belong to the process that embeds the server
+		DisableJetStreamBanner: true,
+	}
+	if opts.ServerName == "" {
+		opts.ServerName = "rollcall"
+	}
+	if opts.DontListen {
+		return opts, nil
+	}
+	host, port, err := loopback(cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("embedded NATS server: Listen is %q: %w", cfg.Listen, err)
+	}
+	opts.Host, opts.Port = host, port
+	return opts, nil
+}
+
+// loopback splits an address and refuses those that another machine could reach.
+func loopback(addr string) (host string, port int, err error) {
+	host, service, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, fmt.Errorf("it must be host:port: %w", err)
+	}
+	number, err := strconv.ParseUint(service, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("its port must be a number up to 65535: %w", err)
+	}
+	if number == 0 {
+		port = server.RANDOM_PORT
+	} else {
+		port = int(number)
+	}
+	if host == "localhost" {
+		return "127.0.0.1", port, nil
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil || !ip.IsLoopback() {
+		return "", 0, fmt.Errorf("%w: this server has neither TLS nor users; listen on 127.0.0.1, or run a NATS server "+
+			"that has them and connect to it", ErrNotLoopback)
+	}
+	return host, port, nil
+}
+
+func durability(interval time.Duration) string {
+	if interval == 0 {
+		return "every write is flushed to disk before it is acknowledged"
+	}
+	return fmt.Sprintf("flushed to disk every %v: a power cut loses what was acknowledged since", interval)
+}
+
+// lockDir makes dir if need be and takes it for this server, because nats-server itself lets two servers write into one
+// directory and ruin it.
+func lockDir(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("embedded NATS server: make its directory: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "natsd.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("embedded NATS server: its directory is not writable: %w", err)
+	}
+	if err := tryLock(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("embedded NATS server: %s: %w: stop it, or choose another directory (%w)",
+			dir, ErrLocked, err), f.Close())
+	}
+	return f, nil
+}
+
+// unlock gives the directory free. The lock goes with the open file, so that a killed process leaves none behind.
+func unlock(f *os.File) { _ = f.Close() }
