@@ -1,40 +1,12 @@
 package events
 
 import (
+	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"time"
 )
-
-// State of a node, in order of precedence at equal incarnation.
-type State uint8
-
-// The states.
-const (
-	Unknown State = iota
-	StateAlive
-	StateSuspect
-	StateFailed
-	StateLeft
-)
-
-// Result is what the fold did with an event.
-type Result uint8
-
-// The results. Every event has exactly one, the same on every machine.
-const (
-	Applied Result = iota + 1 // the node's state, incarnation, address or tags changed
-	Evident                   // kept as evidence, no change of state
-	Late                      // true once, overtaken by what the log already says; kept, never applied
-	Refused                   // not its author's to say, or not a legal step; kept, never applied
-)
-
-// Outcome is a Result with its reason, and the node's state before and after.
-type Outcome struct {
-	Result Result
-	Reason string // a constant text, empty for Applied
-	Before State
-	After  State
-}
 
 // Node is what the log says about one node at a position.
 type Node struct {
@@ -43,36 +15,99 @@ type Node struct {
 	Incarnation   uint64
 	Address       string
 	Tags          map[string]string // shared, never written to
-	Since         time.Time         // observed time of the event that brought the state
+	Since         time.Time         // observed time of the event that brought the state; of the last join for a live node
 	SincePosition uint64            // and its position
 	LastPosition  uint64            // newest event about the node, whatever it did: the expectation of the next append
-	Accusers      []string          // distinct accusers of this incarnation in log order; kept with a failed verdict
+	Accusers      []string          // distinct accusers of this incarnation in log order; kept with a failed verdict; shared
 }
 
 // Roll is the fold of a whole log: the one legal history of every node (invariants I5 to I8). It is a pure function of
 // the events applied: no clock, no I/O. It is not safe for concurrent use.
-type Roll struct{}
+//
+// It keeps one [Node] for every id that the log names as a subject, also for those that never joined (in state Unknown):
+// their LastPosition is what the next append about them must expect.
+type Roll struct {
+	cluster  string
+	nodes    map[string]*Node
+	live     int
+	position uint64
+}
 
 // NewRoll returns the roll of an empty log.
-func NewRoll(cluster string) *Roll { panic("to be written") }
+func NewRoll(cluster string) *Roll { return &Roll{cluster: cluster, nodes: make(map[string]*Node)} }
 
 // Apply folds one event. Positions must rise; a position at or below Position panics.
-func (r *Roll) Apply(rec Recorded) Outcome { panic("to be written") }
+func (r *Roll) Apply(rec Recorded) Outcome {
+	if rec.Position <= r.position {
+		panic(fmt.Sprintf("events: position %d applied after %d: a log is read in order, each event once", rec.Position, r.position))
+	}
+	r.position = rec.Position
+	if rec.Cluster != r.cluster {
+		return r.foreign(rec.Node)
+	}
+	n := r.nodes[rec.Node]
+	if n == nil {
+		n = &Node{ID: rec.Node}
+		r.nodes[rec.Node] = n
+	}
+	next, out := r.step(*n, &rec.Event, rec.Mismatch)
+	next.LastPosition = rec.Position
+	if out.Result == Applied && (out.After != out.Before || rec.Kind == Joined) {
+		next.Since, next.SincePosition = rec.Time.UTC(), rec.Position
+	}
+	if out.Before.Live() {
+		r.live--
+	}
+	if out.After.Live() {
+		r.live++
+	}
+	*n = next
+	return out
+}
 
 // Judge says what Apply would do with ev if it were next, and changes nothing.
-func (r *Roll) Judge(ev Event) Outcome { panic("to be written") }
+func (r *Roll) Judge(ev Event) Outcome {
+	if ev.Cluster != r.cluster {
+		return r.foreign(ev.Node)
+	}
+	n, _ := r.Node(ev.Node)
+	_, out := r.step(n, &ev, "")
+	return out
+}
 
-// Node returns what the log says about id.
-func (r *Roll) Node(id string) (Node, bool) { panic("to be written") }
+// foreign refuses an event of another cluster, which says nothing about the node of this one that has the same id.
+func (r *Roll) foreign(id string) Outcome {
+	n, _ := r.Node(id)
+	return Outcome{Result: Refused, Reason: reasonCluster, Before: n.State, After: n.State}
+}
 
-// Nodes yields every node ever named by the log, by id.
-func (r *Roll) Nodes() iter.Seq[Node] { panic("to be written") }
+// Node returns what the log says about id, and whether the log names it at all.
+func (r *Roll) Node(id string) (Node, bool) {
+	if n := r.nodes[id]; n != nil {
+		return *n, true
+	}
+	return Node{ID: id}, false
+}
 
-// Len is the number of nodes ever named; Live the number that are alive or suspect.
-func (r *Roll) Len() int { panic("to be written") }
+// Nodes yields every node ever named by the log, by id. The roll must not change meanwhile.
+func (r *Roll) Nodes() iter.Seq[Node] {
+	return func(yield func(Node) bool) {
+		for _, id := range slices.Sorted(maps.Keys(r.nodes)) {
+			if !yield(*r.nodes[id]) {
+				return
+			}
+		}
+	}
+}
+
+// Len is the number of nodes ever named.
+func (r *Roll) Len() int { return len(r.nodes) }
 
 // Live is the number of nodes that are alive or suspect.
-func (r *Roll) Live() int { panic("to be written") }
+func (r *Roll) Live() int { return r.live }
 
 // Position is that of the last event applied; 0 before the first.
-func (r *Roll) Position() uint64 { panic("to be written") }
+func (r *Roll) Position() uint64 { return r.position }
+
+// Cluster is the cluster whose log is folded.
+func (r *Roll) Cluster() string { return r.cluster }

@@ -1,0 +1,195 @@
+package events
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// ContentType is the header of a body made by [Encode]: CloudEvents 1.0 as JSON, structured mode.
+const ContentType = "application/cloudevents+json"
+
+const (
+	specVersion     = "1.0"
+	dataContentType = "application/json"
+	typePrefix      = "rollcall.node."
+	typeSuffix      = ".v1"
+)
+
+// envelope is a body, its attributes in the order they are written.
+type envelope struct {
+	SpecVersion     string    `json:"specversion"`
+	ID              string    `json:"id"`
+	Source          string    `json:"source"`
+	Type            string    `json:"type"`
+	Subject         string    `json:"subject"`
+	Time            time.Time `json:"time"`
+	DataContentType string    `json:"datacontenttype"`
+	TraceParent     string    `json:"traceparent,omitempty"`
+	Data            *payload  `json:"data"`
+}
+
+// payload is the data of a body.
+type payload struct {
+	Cluster     string            `json:"cluster"`
+	Node        string            `json:"node"`
+	Author      string            `json:"author"`
+	Incarnation uint64            `json:"incarnation"`
+	Address     string            `json:"address,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
+	Evidence    json.RawMessage   `json:"evidence,omitempty"`
+}
+
+// NewID returns a new event id, a UUIDv7: ids made by one process sort in the order they were made.
+func NewID() string {
+	id, err := uuid.NewV7()
+	if err != nil {
+		panic(fmt.Sprintf("events: no randomness for an event id: %v", err)) // crypto/rand does not fail on a sane system
+	}
+	return id.String()
+}
+
+// Encode returns the body of ev: CloudEvents 1.0 JSON in structured mode, at most [BodyMax] bytes, the same bytes for
+// the same event. An event that its author may not say, or that breaks a bound, is refused with [ErrInvalid].
+func Encode(ev Event) ([]byte, error) {
+	if err := validate(ev); err != nil {
+		return nil, err
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false) // the log is read by people too, and is not put into a page as it is
+	err := enc.Encode(envelope{
+		SpecVersion:     specVersion,
+		ID:              ev.ID,
+		Source:          source(ev.Cluster, ev.Author),
+		Type:            typePrefix + string(ev.Kind) + typeSuffix,
+		Subject:         ev.Node,
+		Time:            ev.Time.UTC(),
+		DataContentType: dataContentType,
+		TraceParent:     ev.TraceParent,
+		Data: &payload{
+			Cluster: ev.Cluster, Node: ev.Node, Author: ev.Author, Incarnation: ev.Incarnation,
+			Address: ev.Address, Tags: ev.Tags, Evidence: ev.Evidence,
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: event %s: %w", ErrInvalid, ev.ID, err)
+	}
+	body := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+	if len(body) > BodyMax {
+		return nil, fmt.Errorf("%w: event %s: body of %d bytes, at most %d", ErrInvalid, ev.ID, len(body), BodyMax)
+	}
+	return body, nil
+}
+
+// Decode reads a body found under subject. Position and Stored are left to the caller, who has them from the log.
+//
+// It fails with [ErrUnknownKind] when the subject or the type names a kind or a version that this reader does not know,
+// with [ErrGroupSubject] for an event of a group, and with [ErrInvalid] for everything that Encode would not have made.
+// Attributes and fields unknown to version 1 are passed over. What subject and body disagree about is the subject's, and
+// Mismatch says so. Who may say what is not looked at here: the [Roll] refuses what was not the author's to say.
+// The result does not share body.
+func Decode(subject string, body []byte) (Recorded, error) {
+	cluster, node, author, kind, err := ParseSubject(subject)
+	if err != nil {
+		return Recorded{}, err
+	}
+	env, err := parseEnvelope(body)
+	if err != nil {
+		return Recorded{}, err
+	}
+	said, ok := parseType(env.Type)
+	if !ok {
+		return Recorded{}, fmt.Errorf("type %.128q: %w", env.Type, ErrUnknownKind)
+	}
+	rec := Recorded{Event: Event{
+		ID: env.ID, Kind: said, Cluster: cluster, Node: node, Author: author, Time: env.Time.UTC(),
+		Incarnation: env.Data.Incarnation, Address: env.Data.Address, Tags: env.Data.Tags, Evidence: env.Data.Evidence,
+	}}
+	if string(rec.Evidence) == "null" {
+		rec.Evidence = nil
+	}
+	if validTraceParent(env.TraceParent) {
+		rec.TraceParent = env.TraceParent // a broken one is no trace, as W3C has it, and no reason to lose the event
+	}
+	if err := validateContent(rec.Event); err != nil { // by the kind that the body was written as
+		return Recorded{}, err
+	}
+	rec.Kind = kind
+	rec.Mismatch = mismatch(&env, said, &rec.Event)
+	return rec, nil
+}
+
+// parseEnvelope reads and checks the attributes that say how to read the rest.
+func parseEnvelope(body []byte) (envelope, error) {
+	var env envelope
+	if len(body) > BodyMax {
+		return env, fmt.Errorf("%w: body of %d bytes, at most %d", ErrInvalid, len(body), BodyMax)
+	}
+	if err := json.Unmarshal(body, &env); err != nil {
+		// A newer version may well have changed the shape: what it calls itself counts before that it does not fit.
+		var head struct {
+			Type string `json:"type"`
+		}
+		if json.Unmarshal(body, &head) == nil && head.Type != "" {
+			if _, ok := parseType(head.Type); !ok {
+				return env, fmt.Errorf("type %.128q: %w", head.Type, ErrUnknownKind)
+			}
+		}
+		return env, fmt.Errorf("%w: body: %w", ErrInvalid, err)
+	}
+	switch {
+	case env.SpecVersion != specVersion:
+		return env, fmt.Errorf("%w: specversion %.16q, want %s", ErrInvalid, env.SpecVersion, specVersion)
+	case env.Type == "":
+		return env, fmt.Errorf("%w: no type", ErrInvalid)
+	case env.DataContentType != "" && env.DataContentType != dataContentType:
+		return env, fmt.Errorf("%w: datacontenttype %.64q, want %s", ErrInvalid, env.DataContentType, dataContentType)
+	case env.Data == nil:
+		return env, fmt.Errorf("%w: no data", ErrInvalid)
+	}
+	return env, nil
+}
+
+// parseType reads the kind from rollcall.node.<kind>.v1.
+func parseType(s string) (Kind, bool) {
+	s, prefixed := strings.CutPrefix(s, typePrefix)
+	s, suffixed := strings.CutSuffix(s, typeSuffix)
+	return Kind(s), prefixed && suffixed && Kind(s).Valid()
+}
+
+func source(cluster, author string) string { return "/rollcall/" + cluster + "/" + author }
+
+// mismatch names the first thing that the body says otherwise than the subject, whose word ev holds; empty when they agree.
+func mismatch(env *envelope, said Kind, ev *Event) string {
+	differs := func(what, body, subject string) string {
+		return fmt.Sprintf("%s: body says %.80q, subject says %q", what, body, subject)
+	}
+	switch {
+	case said != ev.Kind:
+		return differs("type", string(said), string(ev.Kind))
+	case env.Data.Cluster != ev.Cluster:
+		return differs("cluster", env.Data.Cluster, ev.Cluster)
+	case env.Data.Node != ev.Node:
+		return differs("node", env.Data.Node, ev.Node)
+	case env.Data.Author != ev.Author:
+		return differs("author", env.Data.Author, ev.Author)
+	case env.Subject != ev.Node:
+		return differs("subject attribute", env.Subject, ev.Node)
+	case !sourceIs(env.Source, ev.Cluster, ev.Author):
+		return differs("source", env.Source, source(ev.Cluster, ev.Author))
+	default:
+		return ""
+	}
+}
+
+// sourceIs is s == source(cluster, author) without making the string.
+func sourceIs(s, cluster, author string) bool {
+	s, ok := strings.CutPrefix(s, "/rollcall/")
+	c, a, cut := strings.Cut(s, "/")
+	return ok && cut && c == cluster && a == author
+}
