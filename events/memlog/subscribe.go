@@ -28,7 +28,7 @@ func (l *Log) Subscribe(ctx context.Context, filter events.Filter, from events.F
 				}
 				return
 			}
-			if !wanted(filter, e.subject) {
+			if e.stored.Before(from.Time) || !wanted(filter, e.subject) {
 				continue
 			}
 			if rec, err := e.decode(position); !yield(rec, err) {
