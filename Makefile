@@ -1,0 +1,45 @@
+# What people type. `make check` is what CI runs, and needs only Go and git.
+
+FUZZTIME ?= 10s
+COUNT    ?= 20
+
+.DEFAULT_GOAL := check
+
+.PHONY: help check test race lint law bench fuzz-short soak golden build clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
+
+check: ## everything CI checks, in the order in which it fails fastest
+	@.ci/run
+
+test: ## all tests
+	go test ./...
+
+race: ## all tests under the race detector (needs a C compiler)
+	go test -race -timeout 15m ./...
+
+lint: ## gofmt, go vet, staticcheck
+	@.ci/run lint
+
+law: ## the repository's own law: imports, ceilings, names, links, records
+	go test -count=1 -run '^TestLaw' .
+
+bench: ## micro-benchmarks of every package
+	go test -run '^$$' -bench . -benchmem ./...
+
+fuzz-short: ## every fuzz target for FUZZTIME (10s)
+	@.ci/fuzz $(FUZZTIME)
+
+soak: ## all tests COUNT (20) times under the race detector: what is flaky shows
+	go test -race -count=$(COUNT) -timeout 4h ./...
+
+golden: ## rewrite the expected output of the command scripts; read the diff before committing it
+	go test ./cmd/member -run '^TestScripts$$' -update
+
+build: ## both binaries into bin/
+	go build -o bin/ ./cmd/...
+
+clean: ## what the targets above leave behind
+	rm -rf bin
+	find . -path ./.git -prune -o -type f \( -name '*.test' -o -name '*.prof' -o -name '*.out' \) -exec rm -f {} +
