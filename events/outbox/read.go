@@ -9,6 +9,7 @@ import (
 	"rollcall/events"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // Entry is an event that waits for the log.
@@ -31,7 +32,7 @@ func (o *Outbox) Pending(after uint64, limit int) ([]Entry, error) {
 	for {
 		entries, broken, err := o.scan(after, limit)
 		if err != nil {
-			return nil, fmt.Errorf("outbox %s: %w", o.path, err)
+			return nil, fmt.Errorf("outbox %s: %w", o.path, closedError(err))
 		}
 		for _, b := range broken {
 			// A disk that refuses this too leaves the entry where it is; it is passed over all the same.
@@ -85,6 +86,7 @@ func (o *Outbox) Get(seq uint64) (Entry, error) {
 		return err
 	})
 	if err != nil {
+		err = closedError(err)
 		return Entry{}, fmt.Errorf("outbox %s: entry %d: %w", o.path, seq, err)
 	}
 	return entry, nil
@@ -106,9 +108,17 @@ func (o *Outbox) Aside(limit int) ([]AsideEntry, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("outbox %s: %w", o.path, err)
+		return nil, fmt.Errorf("outbox %s: %w", o.path, closedError(err))
 	}
 	return entries, nil
+}
+
+// closedError gives the database's word for closed ours.
+func closedError(err error) error {
+	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
+		return ErrClosed
+	}
+	return err
 }
 
 // Oldest is the observed time of the oldest entry that waits, and whether there is one: how far the log is behind.

@@ -1,0 +1,107 @@
+package recorder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"rollcall/events"
+)
+
+// feed folds the log into the roll, from where it stands, until ctx ends or the log is no longer the one it was.
+func (r *Recorder) feed(ctx context.Context) error {
+	for attempt := 0; ; attempt++ {
+		before := r.Position()
+		err := r.subscribe(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, events.ErrReplaced), errors.Is(err, events.ErrIncomplete):
+			return err
+		}
+		if r.Position() > before {
+			attempt = 0
+		}
+		r.logger.Warn("reading the log was interrupted", "position", r.Position(), "reason", err)
+		if sleep(ctx, backoff(attempt)) != nil {
+			return nil
+		}
+	}
+}
+
+// subscribe folds until the subscription ends and returns why it did.
+func (r *Recorder) subscribe(ctx context.Context) error {
+	from := events.From{Position: r.Position() + 1}
+	for rec, err := range r.cfg.Log.Subscribe(ctx, events.Filter{}, from) {
+		var unreadable *events.DecodeError
+		switch {
+		case errors.As(err, &unreadable):
+			r.skip(unreadable)
+		case err != nil:
+			return err
+		default:
+			r.fold(rec)
+		}
+	}
+	return errors.New("the subscription ended")
+}
+
+// fold applies one event and wakes who waits for it.
+func (r *Recorder) fold(rec events.Recorded) {
+	r.mu.Lock()
+	out := r.roll.Apply(rec)
+	if rec.Author == r.self {
+		if l := r.landing[rec.ID]; l != nil {
+			*l = landing{found: true, kind: rec.Kind, result: out.Result}
+		}
+		switch rec.Kind {
+		case events.Suspected, events.Accused, events.Failed:
+			r.said[rec.Node] = max(r.said[rec.Node], rec.Incarnation)
+		}
+	}
+	r.mu.Unlock()
+	if r.cfg.OnEvent != nil {
+		r.cfg.OnEvent(rec, out)
+	}
+	r.advance(rec.Position, rec.Node)
+}
+
+// skip passes over an event that nobody can read: as every fold refuses it, it changes nothing but the node's last
+// position. One that only a newer version can read is another matter: nothing more can be decided about its node.
+func (r *Recorder) skip(e *events.DecodeError) {
+	_, node, author, _, err := events.ParseSubject(e.Subject)
+	if errors.Is(e, events.ErrUnknownKind) {
+		r.logger.Error("a newer version wrote to the log: nothing is recorded about the node until this member is upgraded",
+			"node", node, "author", author, "position", e.Position, "reason", e.Err)
+	} else {
+		r.logger.Warn("unreadable event passed over", "subject", e.Subject, "position", e.Position, "reason", e.Err)
+	}
+	r.mu.Lock()
+	if err == nil || errors.Is(err, events.ErrUnknownKind) {
+		r.unread[node] = e.Position
+		if errors.Is(e, events.ErrUnknownKind) {
+			r.newer[node] = fmt.Errorf("position %d: %w", e.Position, e.Err)
+		}
+	}
+	r.mu.Unlock()
+	r.advance(e.Position, node)
+}
+
+// advance says that position, an event about node, was read.
+func (r *Recorder) advance(position uint64, node string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fed = position
+	if r.moved != nil {
+		close(r.moved)
+		r.moved = nil
+	}
+	if l := r.lanes[node]; l != nil {
+		signal(l.wake)
+	}
+	if node == r.self { // our word may count from now on, about everybody
+		for _, l := range r.lanes {
+			signal(l.wake)
+		}
+	}
+}
