@@ -1,0 +1,18 @@
+// Package projections folds the log of a cluster into what people and services read: who is in which state and on whose
+// word ([Registry]), and what happened to each node ([Timeline]).
+//
+//	views := projections.New("default")
+//	for rec, err := range log.Subscribe(ctx, events.Filter{}, events.From{}) {
+//		... // a *events.DecodeError goes to views.Reject
+//		step := views.Apply(rec)
+//	}
+//	node, ok := views.Registry.Node("n3")
+//
+// Promise: the views are a function of the events alone. Every fold that has seen the log up to a position holds the same
+// state and encodes it to the same bytes, whether it read the log in one go, in pieces, some of it twice, or started from
+// a snapshot (invariant I9). What a reader was given never changes afterwards: values are replaced, never written to.
+//
+// Limits: nothing here reads a clock, blocks, or starts a goroutine, and nothing is safe for concurrent use; package
+// projector owns the views of a process and hands out consistent reads. The timeline keeps [HistoryMax] events a node
+// and counts the older ones, and [RejectedMax] events that could not be read (invariant I15).
+package projections

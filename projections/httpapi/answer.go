@@ -1,0 +1,117 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"rollcall/projections"
+)
+
+// answer is what every read says of itself.
+type answer struct {
+	Cluster  string `json:"cluster"`
+	Position uint64 `json:"position"` // last event seen; 0: none
+	Time     stamp  `json:"time"`     // when the log accepted it; null: none
+	Lag      lag    `json:"lag"`
+}
+
+type lag struct {
+	Events  uint64  `json:"events"`
+	Seconds float64 `json:"seconds"`
+}
+
+// stamp is a time as RFC 3339 in UTC; null when zero. Unlike time.Time it writes whatever an author claimed.
+type stamp time.Time
+
+func (s stamp) MarshalJSON() ([]byte, error) {
+	t := time.Time(s)
+	if t.IsZero() {
+		return []byte("null"), nil
+	}
+	return []byte(strconv.Quote(t.UTC().Format(time.RFC3339Nano))), nil
+}
+
+// read calls fn with the views that the request asks for: as they are, once min_position is reached, or as of at.
+func (a *api) read(r *http.Request, fn func(v *projections.Views)) (answer, error) {
+	query := r.URL.Query()
+	at, given, err := instant(query)
+	if err != nil {
+		return answer{}, err
+	}
+	ans := answer{Cluster: a.p.Cluster()}
+	if given {
+		past, err := a.p.AsOf(r.Context(), at)
+		if err != nil {
+			return answer{}, err
+		}
+		fn(past)
+		ans.Position, ans.Time = past.Position(), stamp(past.Stored())
+		return ans, nil
+	}
+	if err := a.await(r.Context(), query); err != nil {
+		return answer{}, err
+	}
+	a.p.View(func(v *projections.Views) {
+		fn(v)
+		ans.Position, ans.Time = v.Position(), stamp(v.Stored())
+	})
+	ans.Lag = a.lagAt(ans.Position)
+	return ans, nil
+}
+
+// lagAt is how far behind an answer at position is.
+func (a *api) lagAt(position uint64) lag {
+	status := a.p.Status()
+	out := lag{Seconds: status.Lag.Seconds}
+	if status.Last > position {
+		out.Events = status.Last - position
+	}
+	return out
+}
+
+// await waits for min_position, when it is given.
+func (a *api) await(ctx context.Context, query map[string][]string) error {
+	want, err := position(query, "min_position")
+	if err != nil || want == 0 {
+		return err
+	}
+	waiting, cancel := context.WithTimeout(ctx, a.cfg.WaitMax)
+	defer cancel()
+	err = a.p.WaitFor(waiting, want)
+	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
+		return problemf(http.StatusServiceUnavailable, "position-not-reached", "The views are not that far yet",
+			"position %d was waited for %v; the views are at %d, the log at %d: try again",
+			want, a.cfg.WaitMax, a.p.Position(), a.p.Status().Last).again()
+	}
+	return err
+}
+
+// send answers with a value as JSON.
+func send(w http.ResponseWriter, r *http.Request, value any) error {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false) // the type says that it is not a page
+	if err := enc.Encode(value); err != nil {
+		return fmt.Errorf("encode the answer: %w", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(buf.Len()))
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(buf.Bytes()) // a client that is gone needs no answer
+	}
+	return nil
+}
+
+// serveBytes answers with a file that a client may keep as long as it asks whether it is still the same.
+func serveBytes(w http.ResponseWriter, r *http.Request, name string, raw []byte) error {
+	sum := sha256.Sum256(raw)
+	w.Header().Set("ETag", fmt.Sprintf(`"%x"`, sum[:12]))
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(raw))
+	return nil
+}

@@ -1,0 +1,135 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+
+	"rollcall/events"
+)
+
+// DevControl does to the members of a development cluster what the page's buttons say. Its methods are called from many
+// goroutines at once.
+type DevControl interface {
+	// Do does one of DevActions to member id. It fails with ErrUnknownNode or ErrWrongState when it cannot.
+	Do(ctx context.Context, id, action string) error
+
+	// Partition lets members talk only to members of the same group, and members in no group to each other; no groups at
+	// all ends every partition. It fails with ErrUnknownNode when a group names one.
+	Partition(ctx context.Context, groups [][]string) error
+}
+
+// Errors of DevControl.
+var (
+	ErrUnknownNode = errors.New("no such member")
+	ErrWrongState  = errors.New("the member is not in a state for that")
+)
+
+// DevActions returns what DevControl.Do takes: crash (gone without a word), pause and resume (a process that does not
+// run), restart (a new life), leave (a graceful end).
+func DevActions() []string { return []string{"crash", "pause", "resume", "restart", "leave"} }
+
+// sameSite refuses what a page of another site may have sent: the server stands on loopback, where every browser tab of the
+// machine reaches it. A name that is not localhost may be another site's name made to point here.
+func sameSite(r *http.Request) error {
+	refuse := func(why string) error {
+		return problemf(http.StatusForbidden, "cross-site", "Another site may have sent this",
+			"%s; send it from the page itself or from a program on this machine", why)
+	}
+	if err := http.NewCrossOriginProtection().Check(r); err != nil {
+		return refuse("the browser says that it comes from another origin")
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if _, err := netip.ParseAddr(host); err != nil && host != "localhost" && host != "[::1]" {
+		return refuse("the Host header is neither an address nor localhost")
+	}
+	return nil
+}
+
+func (a *api) devNode(w http.ResponseWriter, r *http.Request) error {
+	if err := sameSite(r); err != nil {
+		return err
+	}
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	action := r.PathValue("action")
+	if !slices.Contains(DevActions(), action) {
+		return problemf(http.StatusNotFound, "no-such-action", "There is no such action",
+			"%.40q is not one of %v", action, DevActions())
+	}
+	if err := a.cfg.Dev.Do(r.Context(), id, action); err != nil {
+		return devProblem(err)
+	}
+	a.log.Info("dev action", "node", id, "action", action)
+	return send(w, r, struct {
+		Node   string `json:"node"`
+		Action string `json:"action"`
+	}{id, action})
+}
+
+type partitionJSON struct {
+	Groups [][]string `json:"groups"`
+}
+
+func (a *api) devPartition(w http.ResponseWriter, r *http.Request) error {
+	if err := sameSite(r); err != nil {
+		return err
+	}
+	var body partitionJSON
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	err := dec.Decode(&body)
+	if err == nil {
+		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("something follows the object")
+		}
+	}
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return problemf(http.StatusRequestEntityTooLarge, "body-too-large", "The body is too large",
+			"at most %d bytes are read", large.Limit)
+	case err != nil:
+		return problemf(http.StatusBadRequest, "bad-body", "The body cannot be read",
+			`%v; want {"groups":[["n1","n2"],["n3"]]}, or {"groups":[]} to heal`, err)
+	}
+	seen := make(map[string]bool)
+	for _, group := range body.Groups {
+		for _, id := range group {
+			if !events.ValidID(id) || seen[id] {
+				return problemf(http.StatusBadRequest, "bad-body", "The body cannot be read",
+					"%.80q is not an id, or stands in two places", id)
+			}
+			seen[id] = true
+		}
+	}
+	if body.Groups == nil {
+		body.Groups = [][]string{}
+	}
+	if err := a.cfg.Dev.Partition(r.Context(), body.Groups); err != nil {
+		return devProblem(err)
+	}
+	a.log.Info("dev partition", "groups", body.Groups)
+	return send(w, r, body)
+}
+
+func devProblem(err error) error {
+	switch {
+	case errors.Is(err, ErrUnknownNode):
+		return problemf(http.StatusNotFound, "no-such-member", "There is no such member", "%v", err)
+	case errors.Is(err, ErrWrongState):
+		return problemf(http.StatusConflict, "wrong-state", "The member is not in a state for that", "%v", err)
+	default:
+		return err
+	}
+}

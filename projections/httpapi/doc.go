@@ -1,0 +1,18 @@
+// Package httpapi serves the views of a projector to people and services over HTTP, as docs/openapi.yaml and
+// /openapi.json describe it, and the page of package web at /.
+//
+//	handler, err := httpapi.New(httpapi.Config{Projector: p, Version: version})
+//	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+//
+// Every read says how far it saw: cluster, position, the time of that position, and the lag behind the log. A reader that
+// knows a position asks for at least that one (min_position), and any read of nodes can be asked as of an earlier position
+// or time (at). Errors are problem details (RFC 9457) that say what is wrong, why, and what to do. A query
+// parameter that a route does not know is refused: a misspelt filter must not look like an answer.
+//
+// The event stream sends each position once and in order, resumes from Last-Event-ID, and ends with an event named
+// "end" that says why when the server ends it: a projector that stops, or a client too slow to follow.
+//
+// Limits: there is no authentication here; serve it on loopback or behind something that has it. At most StreamsMax
+// streams are open at once. The routes under /dev exist only when Config.Dev is set, and answer only requests that no
+// other site can have sent.
+package httpapi

@@ -1,0 +1,167 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"rollcall/events"
+	"rollcall/projections"
+)
+
+// nodeJSON is one node in a list.
+type nodeJSON struct {
+	ID            string            `json:"id"`
+	Address       string            `json:"address"`
+	State         events.State      `json:"state"`
+	Incarnation   uint64            `json:"incarnation"`
+	Tags          map[string]string `json:"tags"`
+	Since         stamp             `json:"since"`
+	SincePosition uint64            `json:"since_position"`
+	Accusers      []string          `json:"accusers"`
+}
+
+// nodeDetail is one node by itself.
+type nodeDetail struct {
+	nodeJSON
+	LastPosition uint64   `json:"last_position"`     // newest event about it
+	Because      *because `json:"because,omitempty"` // the event that brought the state; absent in state unknown
+	Flaps        uint64   `json:"flaps"`
+	Failures     uint64   `json:"failures"`
+	Rejected     uint64   `json:"rejected"` // events about it that cannot be read
+}
+
+type because struct {
+	Position uint64          `json:"position"`
+	Kind     events.Kind     `json:"kind"`
+	Author   string          `json:"author"`
+	Evidence json.RawMessage `json:"evidence,omitempty"`
+}
+
+func renderNode(n *projections.Node) nodeJSON {
+	out := nodeJSON{
+		ID: n.ID, Address: n.Address, State: n.State, Incarnation: n.Incarnation, Tags: n.Tags,
+		Since: stamp(n.Since), SincePosition: n.SincePosition, Accusers: n.Accusers,
+	}
+	if out.Tags == nil {
+		out.Tags = map[string]string{}
+	}
+	if out.Accusers == nil {
+		out.Accusers = []string{}
+	}
+	return out
+}
+
+func (a *api) nodes(w http.ResponseWriter, r *http.Request) error {
+	filter, err := parseNodeFilter(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	var all []*projections.Node
+	ans, err := a.read(r, func(v *projections.Views) { all = v.Registry.Nodes() })
+	if err != nil {
+		return err
+	}
+	nodes := make([]nodeJSON, 0, len(all))
+	for _, n := range all {
+		if filter.match(n) {
+			nodes = append(nodes, renderNode(n))
+		}
+	}
+	return send(w, r, struct {
+		answer
+		Nodes []nodeJSON `json:"nodes"`
+	}{ans, nodes})
+}
+
+func (a *api) node(w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	var n *projections.Node
+	var h projections.History
+	var found bool
+	ans, err := a.read(r, func(v *projections.Views) {
+		n, found = v.Registry.Node(id)
+		h, _ = v.Timeline.History(id)
+	})
+	if err != nil {
+		return err
+	}
+	if !found {
+		return noNode(id)
+	}
+	detail := nodeDetail{
+		nodeJSON: renderNode(n), LastPosition: n.LastPosition, Flaps: h.Flaps, Failures: h.Failed, Rejected: n.Rejected,
+	}
+	if n.SincePosition > 0 {
+		detail.Because = &because{Position: n.SincePosition, Kind: n.Kind, Author: n.By, Evidence: n.Evidence}
+	}
+	return send(w, r, struct {
+		answer
+		Node nodeDetail `json:"node"`
+	}{ans, detail})
+}
+
+// entryJSON is one event in a node's history.
+type entryJSON struct {
+	Position    uint64            `json:"position"`
+	Time        stamp             `json:"time"`
+	Stored      stamp             `json:"stored"`
+	Kind        events.Kind       `json:"kind"`
+	Author      string            `json:"author"`
+	Incarnation uint64            `json:"incarnation"`
+	ID          string            `json:"id"`
+	Outcome     outcomeJSON       `json:"outcome"`
+	Address     string            `json:"address,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
+	Evidence    json.RawMessage   `json:"evidence,omitempty"`
+}
+
+// outcomeJSON is what the fold made of an event.
+type outcomeJSON struct {
+	Result events.Result `json:"result"`
+	Reason string        `json:"reason,omitempty"`
+	Before events.State  `json:"before"`
+	After  events.State  `json:"after"`
+}
+
+func renderOutcome(o events.Outcome) outcomeJSON {
+	return outcomeJSON{Result: o.Result, Reason: o.Reason, Before: o.Before, After: o.After}
+}
+
+func renderEntry(e *projections.Entry) entryJSON {
+	return entryJSON{
+		Position: e.Position, Time: stamp(e.Time), Stored: stamp(e.Stored), Kind: e.Kind, Author: e.Author,
+		Incarnation: e.Incarnation, ID: e.ID, Outcome: renderOutcome(e.Outcome),
+		Address: e.Address, Tags: e.Tags, Evidence: e.Evidence,
+	}
+}
+
+func (a *api) history(w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	var h projections.History
+	var found bool
+	ans, err := a.read(r, func(v *projections.Views) { h, found = v.Timeline.History(id) })
+	if err != nil {
+		return err
+	}
+	if !found {
+		return noNode(id)
+	}
+	entries := make([]entryJSON, 0, len(h.Entries))
+	for i := range h.Entries {
+		entries = append(entries, renderEntry(&h.Entries[i]))
+	}
+	return send(w, r, struct {
+		answer
+		ID       string      `json:"id"`
+		Flaps    uint64      `json:"flaps"`
+		Failures uint64      `json:"failures"`
+		Older    uint64      `json:"older"` // events before the first listed; /v1/events?node= has them
+		History  []entryJSON `json:"history"`
+	}{ans, id, h.Flaps, h.Failed, h.Older, entries})
+}

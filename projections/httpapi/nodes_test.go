@@ -1,0 +1,49 @@
+package httpapi_test
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func keys(v any) []string {
+	m, _ := v.(map[string]any)
+	return slices.Sorted(maps.Keys(m))
+}
+
+func ids(r reply) string {
+	var out []string
+	list, _ := r.body["nodes"].([]any)
+	for _, n := range list {
+		out = append(out, n.(map[string]any)["id"].(string))
+	}
+	return strings.Join(out, " ")
+}
+
+func TestNodesHaveTheContractsFields(t *testing.T) {
+	w := newWorld(t, nil)
+	w.episode()
+	r := w.get("/v1/nodes")
+	if r.status != http.StatusOK || r.header.Get("Content-Type") != "application/json" || r.header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("status %d, header %v", r.status, r.header)
+	}
+	if got, want := keys(r.body), []string{"cluster", "lag", "nodes", "position", "time"}; !slices.Equal(got, want) {
+		t.Errorf("answer has %v, want %v", got, want)
+	}
+	if got, want := keys(r.body["lag"]), []string{"events", "seconds"}; !slices.Equal(got, want) {
+		t.Errorf("lag has %v, want %v", got, want)
+	}
+	node := r.body["nodes"].([]any)[2].(map[string]any)
+	want := []string{"accusers", "address", "id", "incarnation", "since", "since_position", "state", "tags"}
+	if got := keys(node); !slices.Equal(got, want) {
+		t.Errorf("node has %v, want %v", got, want)
+	}
+	if node["state"] != "alive" || node["incarnation"] != 2.0 || node["since_position"] != 7.0 || node["address"] != "127.0.0.1:7001" {
+		t.Errorf("n3 is %v", node)
+	}
+	if r.body["cluster"] != "test" || r.body["position"] != 7.0 || ids(r) != "n1 n2 n3" {
+		t.Errorf("answer: %v", r.raw)
+	}
+}

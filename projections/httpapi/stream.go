@@ -1,0 +1,178 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"rollcall/events"
+	"rollcall/projections/projector"
+)
+
+// streamBuffer is how many events wait between the views and one client's socket.
+const streamBuffer = 64
+
+// retryMillis is how long a client that was cut off waits before it comes back.
+const retryMillis = 1000
+
+// stream sends events as they are folded: id is the position, event the kind, data what /v1/events has in its list.
+func (a *api) stream(w http.ResponseWriter, r *http.Request) error {
+	filter, from, err := streamStart(r)
+	if err != nil {
+		return err
+	}
+	select {
+	case a.streams <- struct{}{}:
+		defer func() { <-a.streams }()
+	default:
+		return problemf(http.StatusServiceUnavailable, "too-many-streams", "Too many streams are open",
+			"%d streams are open, which is as many as there may be; try again later", StreamsMax).again()
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	s := &sender{w: w, ctl: http.NewResponseController(w), stall: a.cfg.ClientStall}
+	if from == 0 { // settled here, so that the first line is true
+		from = a.p.Position() + 1
+	}
+	s.printf("retry: %d\n: from position %d\n\n", retryMillis, from)
+	if err := s.flush(); err != nil {
+		return nil //nolint:nilerr // the client is gone, and there is nobody to tell
+	}
+	a.pump(r.Context(), s, filter, from)
+	return nil
+}
+
+// streamStart reads where to start and what to send. Last-Event-ID, which a browser sends by itself when it comes
+// back, goes before from=. Position 0 is the next event to come.
+func streamStart(r *http.Request) (events.Filter, uint64, error) {
+	query := r.URL.Query()
+	filter, err := eventFilter(query)
+	if err != nil {
+		return filter, 0, err
+	}
+	from, err := position(query, "from")
+	if err != nil {
+		return filter, 0, err
+	}
+	if last := r.Header.Get("Last-Event-ID"); last != "" {
+		n, perr := strconv.ParseUint(last, 10, 64)
+		if perr != nil || n > positionMax {
+			return filter, 0, problemf(http.StatusBadRequest, "bad-last-event-id", "Last-Event-ID cannot be read",
+				"%.40q is not a position; send the id of the last event that was seen, or leave the header out", last)
+		}
+		from = n + 1
+	}
+	return filter, from, nil
+}
+
+// pump moves events from the views to the client until one of them ends.
+func (a *api) pump(ctx context.Context, s *sender, filter events.Filter, from uint64) {
+	ctx, cancel := context.WithCancel(ctx)
+	notices := make(chan projector.Notice, streamBuffer)
+	ended := make(chan error, 1)
+	go func() {
+		defer close(notices)
+		for n, err := range a.p.Watch(ctx, filter, from) {
+			if err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case notices <- n:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	defer func() {
+		cancel()
+		for range notices { // until the goroutine has gone
+		}
+	}()
+	tick := time.NewTicker(a.cfg.Heartbeat)
+	defer tick.Stop()
+	for {
+		select {
+		case n, ok := <-notices:
+			if !ok {
+				a.end(ctx, s, ended)
+				return
+			}
+			s.event(&n)
+			if len(notices) > 0 && s.pending() < sendMax {
+				continue // one write for what waits
+			}
+		case <-tick.C:
+			s.printf(": position %d\n\n", a.p.Position())
+		case <-ctx.Done():
+			return
+		}
+		if s.flush() != nil {
+			return // gone, or it took nothing for too long
+		}
+	}
+}
+
+// end tells the client why nothing more comes.
+func (a *api) end(ctx context.Context, s *sender, ended <-chan error) {
+	var p *problem
+	select {
+	case err := <-ended:
+		if errors.Is(err, projector.ErrSlow) {
+			p = problemf(http.StatusTooManyRequests, "too-slow", "The client is too slow",
+				"it fell more than %d events behind; come back with Last-Event-ID, nothing is lost", projector.RecentMax)
+		} else {
+			p = a.problemOf(ctx, err)
+		}
+	default:
+		return // the request's context ended
+	}
+	data, err := json.Marshal(p)
+	if err != nil {
+		return
+	}
+	s.printf("event: end\ndata: %s\n\n", data)
+	_ = s.flush() // it may be gone already
+}
+
+// sendMax is how many bytes are gathered before they are written.
+const sendMax = 32 << 10
+
+// sender gathers frames and writes them under a deadline.
+type sender struct {
+	w     http.ResponseWriter
+	ctl   *http.ResponseController
+	stall time.Duration
+	buf   bytes.Buffer
+}
+
+func (s *sender) printf(format string, args ...any) { fmt.Fprintf(&s.buf, format, args...) }
+
+func (s *sender) pending() int { return s.buf.Len() }
+
+func (s *sender) event(n *projector.Notice) {
+	data, err := json.Marshal(renderEvent(n))
+	if err != nil { // what was decoded from JSON can be written as JSON; should it not, its position is still sent
+		data = fmt.Appendf(nil, `{"position":%d}`, n.Position)
+	}
+	s.printf("id: %d\nevent: %s\ndata: %s\n\n", n.Position, n.Kind, data)
+}
+
+func (s *sender) flush() error {
+	err := s.ctl.SetWriteDeadline(time.Now().Add(s.stall))
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	if _, err := s.w.Write(s.buf.Bytes()); err != nil {
+		return err
+	}
+	s.buf.Reset()
+	return s.ctl.Flush()
+}

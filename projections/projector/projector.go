@@ -1,0 +1,198 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"rollcall/events"
+	"rollcall/projections"
+)
+
+// What Config leaves open.
+const (
+	DefaultSnapshotEvery    = 10_000
+	DefaultSnapshotInterval = time.Minute
+	DefaultHeartbeatEvery   = time.Second
+)
+
+// Config says what to fold and where to keep it. Log and Cluster are required.
+type Config struct {
+	Log              events.Log
+	Cluster          string           // an id
+	Dir              string           // where snapshots are kept, made when missing; empty: none are
+	SnapshotEvery    int              // events between two snapshots; 0: DefaultSnapshotEvery
+	SnapshotInterval time.Duration    // or this long after the last, when there was an event; 0: DefaultSnapshotInterval
+	HeartbeatEvery   time.Duration    // how often the log is asked how far it reaches; 0: DefaultHeartbeatEvery
+	Logger           *slog.Logger     // nil: nothing is logged
+	Now              func() time.Time // nil: time.Now
+}
+
+// Errors of this package.
+var (
+	ErrConfig  = errors.New("projector config")         // a field is missing or out of its bounds
+	ErrStopped = errors.New("the projector is stopped") // no more events will be folded; the views stay as they are
+	ErrRunning = errors.New("the projector ran before") // Run is for once
+)
+
+func (c *Config) validate() error {
+	switch {
+	case c.Log == nil:
+		return fmt.Errorf("%w: Log is missing", ErrConfig)
+	case !events.ValidID(c.Cluster):
+		return fmt.Errorf("%w: Cluster %.80q is not an id: 1 to %d of A-Z a-z 0-9 _ -", ErrConfig, c.Cluster, events.IDMax)
+	case c.SnapshotEvery < 0:
+		return fmt.Errorf("%w: SnapshotEvery is %d, want at least 0", ErrConfig, c.SnapshotEvery)
+	case c.SnapshotInterval < 0:
+		return fmt.Errorf("%w: SnapshotInterval is %v, want at least 0", ErrConfig, c.SnapshotInterval)
+	case c.HeartbeatEvery < 0:
+		return fmt.Errorf("%w: HeartbeatEvery is %v, want at least 0", ErrConfig, c.HeartbeatEvery)
+	}
+	return nil
+}
+
+func (c *Config) setDefaults() {
+	if c.SnapshotEvery == 0 {
+		c.SnapshotEvery = DefaultSnapshotEvery
+	}
+	if c.SnapshotInterval == 0 {
+		c.SnapshotInterval = DefaultSnapshotInterval
+	}
+	if c.HeartbeatEvery == 0 {
+		c.HeartbeatEvery = DefaultHeartbeatEvery
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+}
+
+// Projector holds the views of one log. All methods are safe for concurrent use.
+type Projector struct {
+	cfg    Config
+	log    *slog.Logger
+	opened time.Time
+	asOf   chan struct{} // one token a fold of the past, see AsOf
+
+	mu       sync.RWMutex // guards everything below; the fold is the only writer of views and recent
+	views    *projections.Views
+	recent   recent
+	changed  chan struct{} // closed at the next change; nil when nobody waits
+	identity string        // of the log, once known
+	pulse    pulse
+	folded   uint64 // events since Open
+	snapshot Snapshot
+	ran      bool
+	stopped  error // why Run ended
+}
+
+// Open reads the newest whole snapshot in cfg.Dir, if there is one. It does not reach for the log. It fails with
+// ErrConfig, or when cfg.Dir cannot be made or read.
+func Open(cfg Config) (*Projector, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	cfg.setDefaults()
+	p := &Projector{
+		cfg: cfg, log: cfg.Logger, opened: cfg.Now(), views: projections.New(cfg.Cluster),
+		asOf: make(chan struct{}, AsOfConcurrent),
+	}
+	if cfg.Dir != "" {
+		if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
+			return nil, fmt.Errorf("projector: make the snapshot directory: %w", err)
+		}
+		if err := p.load(); err != nil {
+			return nil, err
+		}
+	}
+	p.recent.reset(p.views.Position())
+	return p, nil
+}
+
+// load takes the newest snapshot that can be used and puts aside those that cannot.
+func (p *Projector) load() error {
+	paths, err := listSnapshots(p.cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("projector: list the snapshots: %w", err)
+	}
+	for _, path := range paths {
+		head, views, err := readSnapshot(path, p.cfg.Cluster)
+		if err == nil {
+			p.views, p.identity, p.snapshot = views, head.Identity, head.describe()
+			p.log.Info("snapshot read", "file", path, "position", head.Position)
+			return nil
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("projector: read the snapshot: %w", err)
+		}
+		p.log.Warn("snapshot put aside", "file", path, "as", path+badSuffix, "reason", err)
+		if err := os.Rename(path, path+badSuffix); err != nil {
+			return fmt.Errorf("projector: put a snapshot aside: %w", err)
+		}
+	}
+	return nil
+}
+
+// View calls fn with the views at one position. The fold waits meanwhile: fn should take what it needs and return; what it
+// takes (nodes, histories) stays as it is afterwards. fn must not keep v, nor change it.
+func (p *Projector) View(fn func(v *projections.Views)) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	fn(p.views)
+}
+
+// Position is that of the last event folded.
+func (p *Projector) Position() uint64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.views.Position()
+}
+
+// Log is the log that is folded.
+func (p *Projector) Log() events.Log { return p.cfg.Log }
+
+// Cluster is the cluster whose log is folded.
+func (p *Projector) Cluster() string { return p.cfg.Cluster }
+
+// WaitFor returns once the event at position is folded. It fails with the cause of ctx, or with ErrStopped.
+func (p *Projector) WaitFor(ctx context.Context, position uint64) error {
+	for {
+		p.mu.Lock()
+		reached, stopped, changed := p.views.Position() >= position, p.stopped, p.waitLocked()
+		p.mu.Unlock()
+		switch {
+		case reached:
+			return nil
+		case stopped != nil:
+			return stopped
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for position %d: %w", position, context.Cause(ctx))
+		}
+	}
+}
+
+// waitLocked returns a channel that is closed at the next change.
+func (p *Projector) waitLocked() <-chan struct{} {
+	if p.changed == nil {
+		p.changed = make(chan struct{})
+	}
+	return p.changed
+}
+
+// wakeLocked tells everybody who waits.
+func (p *Projector) wakeLocked() {
+	if p.changed != nil {
+		close(p.changed)
+		p.changed = nil
+	}
+}

@@ -1,0 +1,184 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"rollcall/events"
+)
+
+// How long Run waits before it reaches for the log again, doubling from the first to the second.
+const (
+	retryMin = 100 * time.Millisecond
+	retryMax = 5 * time.Second
+)
+
+// Run folds the log until ctx ends, which is no error, or until going on would be wrong: see the package comment. It
+// writes a last snapshot before it returns. It may be called once.
+func (p *Projector) Run(ctx context.Context) error {
+	p.mu.Lock()
+	again := p.ran
+	p.ran = true
+	p.mu.Unlock()
+	if again {
+		return ErrRunning
+	}
+
+	inner, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	err := p.retry(inner, "reach the log", p.attach)
+	if err == nil {
+		var beat sync.WaitGroup
+		beat.Go(func() {
+			if err := p.heartbeat(inner); err != nil {
+				cancel(err)
+			}
+		})
+		err = p.retry(inner, "read the log", p.follow)
+		if cause := context.Cause(inner); err == nil && ctx.Err() == nil {
+			err = cause
+		}
+		cancel(nil)
+		beat.Wait()
+	}
+	if p.dueForLast() {
+		p.takeSnapshot()
+	}
+	p.stop(err)
+	return err
+}
+
+// fatal reports whether err says that going on would be wrong.
+func fatal(err error) bool {
+	return errors.Is(err, events.ErrIncomplete) || errors.Is(err, events.ErrReplaced) || errors.Is(err, events.ErrUnknownKind)
+}
+
+// retry calls do until it succeeds, fails fatally, or ctx ends, which gives nil.
+func (p *Projector) retry(ctx context.Context, what string, do func(context.Context) error) error {
+	wait := retryMin
+	for {
+		before := p.Position()
+		err := do(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil || fatal(err):
+			return err
+		}
+		if p.Position() > before {
+			wait = retryMin
+		}
+		p.log.Warn("trying again", "what", what, "error", err, "in", wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil
+		}
+		wait = min(2*wait, retryMax)
+	}
+}
+
+// attach asks the log who it is and whether it can carry on from where the views are.
+func (p *Projector) attach(ctx context.Context) error {
+	sent := p.cfg.Now()
+	info, err := p.cfg.Log.Info(ctx)
+	if err != nil {
+		return err
+	}
+	return p.checkInfo(info, sent)
+}
+
+// checkInfo compares what the log says of itself with the views, and remembers it.
+func (p *Projector) checkInfo(info events.Info, sent time.Time) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	position := p.views.Position()
+	switch {
+	case info.Cluster != p.cfg.Cluster:
+		return fmt.Errorf("%w: it is the log of cluster %q, not of %q", events.ErrReplaced, info.Cluster, p.cfg.Cluster)
+	case p.identity != "" && info.Identity != p.identity:
+		return fmt.Errorf("%w: views at position %d are of log %s, found log %s; %s",
+			events.ErrReplaced, position, p.identity, info.Identity, p.advice())
+	case info.Last < position:
+		return fmt.Errorf("%w: it ends at position %d, the views are at %d: it was restored from an older copy; %s",
+			events.ErrReplaced, info.Last, position, p.advice())
+	case info.First > position+1:
+		return fmt.Errorf("%w: the log starts at position %d, position %d is wanted", events.ErrIncomplete, info.First, position+1)
+	}
+	p.identity = info.Identity
+	p.pulse.answered(info.Last, sent)
+	p.pulse.level(position)
+	p.wakeLocked()
+	return nil
+}
+
+func (p *Projector) advice() string {
+	if p.cfg.Dir == "" {
+		return "start again to read the new log from its beginning"
+	}
+	return fmt.Sprintf("if that is as it should be, move %s away and start again", p.cfg.Dir)
+}
+
+// follow reads the log from behind the views' position for as long as it can. It never returns nil before ctx ends.
+func (p *Projector) follow(ctx context.Context) error {
+	lastTaken, lastFolded := p.cfg.Now(), p.folded
+	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, events.From{Position: p.Position() + 1}) {
+		var bad *events.DecodeError
+		switch {
+		case err == nil:
+			p.apply(rec)
+		case errors.As(err, &bad) && !errors.Is(err, events.ErrUnknownKind):
+			p.reject(bad)
+		default:
+			return err
+		}
+		if p.cfg.Dir == "" {
+			continue
+		}
+		if p.folded-lastFolded >= uint64(p.cfg.SnapshotEvery) || p.cfg.Now().Sub(lastTaken) >= p.cfg.SnapshotInterval {
+			p.takeSnapshot()
+			lastTaken, lastFolded = p.cfg.Now(), p.folded
+		}
+	}
+	return errors.New("the subscription ended by itself")
+}
+
+func (p *Projector) apply(rec events.Recorded) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	step, ok := p.views.Apply(rec)
+	if !ok {
+		return // read twice
+	}
+	p.folded++
+	p.recent.add(Notice{Recorded: rec, Outcome: &step.Outcome})
+	p.pulse.level(rec.Position)
+	p.wakeLocked()
+}
+
+func (p *Projector) reject(bad *events.DecodeError) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if errors.Is(bad, events.ErrGroupSubject) {
+		p.views.Pass(bad.Position)
+	} else if p.views.Reject(bad) {
+		p.log.Error("event cannot be read; its node is marked", "position", bad.Position, "subject", bad.Subject, "reason", bad.Err)
+	}
+	p.pulse.level(bad.Position)
+	p.wakeLocked()
+}
+
+// stop leaves the views as they are and tells everybody who waits for more.
+func (p *Projector) stop(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopped = ErrStopped
+	if err != nil {
+		p.stopped = fmt.Errorf("%w: %w", ErrStopped, err)
+		p.log.Error("projector stopped", "position", p.views.Position(), "error", err)
+	}
+	p.wakeLocked()
+}

@@ -1,0 +1,213 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sort"
+
+	"rollcall/events"
+	"rollcall/projections"
+)
+
+const (
+	// RecentMax is how many of the last events are kept in memory at least, for all watchers together; twice as many at most.
+	RecentMax = 4096
+
+	// PageMax is the most events in one page.
+	PageMax = 1000
+
+	// pageScanMax is how many events are looked through for one page before it is handed out short.
+	pageScanMax = 50_000
+
+	// batchMax is how many events a watcher takes at a time.
+	batchMax = 256
+)
+
+// ErrSlow ends a Watch whose reader fell further behind than the recent events reach. Nothing is lost: watch again from the
+// position after the last one seen.
+var ErrSlow = errors.New("the reader is too slow: watch again from where it stopped")
+
+// Notice is one event with what the fold made of it. It is shared and read only.
+type Notice struct {
+	events.Recorded
+	Outcome *events.Outcome // nil for an event older than what the timeline keeps of its node
+}
+
+// recent holds the last events. What a reader took of it stays as it is.
+type recent struct {
+	list []Notice // positions rise
+	from uint64   // every event at or after this position is in list
+}
+
+func (r *recent) reset(position uint64) { r.list, r.from = nil, position+1 }
+
+func (r *recent) add(n Notice) {
+	if len(r.list) == 2*RecentMax {
+		r.from = r.list[RecentMax-1].Position + 1
+		r.list = slices.Clone(r.list[RecentMax:])
+	}
+	r.list = append(r.list, n)
+}
+
+// after returns up to batchMax events from position on.
+func (r *recent) after(position uint64) []Notice {
+	i := sort.Search(len(r.list), func(i int) bool { return r.list[i].Position >= position })
+	return slices.Clip(r.list[i:min(i+batchMax, len(r.list))])
+}
+
+// Watch yields every event that passes filter, from position on, in order and each once, first those already folded, then
+// each as it is folded, until ctx ends or the loop breaks. Position 0 is the next event to come, 1 the first of the log. An event that
+// cannot be read is passed over. The last thing yielded is an error when the sequence ends by itself: ErrSlow, ErrStopped, or what the log said
+// (events.ErrIncomplete when it no longer reaches back).
+func (p *Projector) Watch(ctx context.Context, filter events.Filter, position uint64) iter.Seq2[Notice, error] {
+	return func(yield func(Notice, error) bool) {
+		next, live := position, position == 0
+		for ctx.Err() == nil {
+			p.mu.Lock()
+			if next == 0 {
+				next = p.views.Position() + 1
+			}
+			batch, gap, upTo := p.recent.after(next), next < p.recent.from, p.views.Position()
+			stopped, changed := p.stopped, p.waitLocked()
+			p.mu.Unlock()
+			switch {
+			case gap && live:
+				yield(Notice{}, ErrSlow)
+				return
+			case gap:
+				if !p.replay(ctx, filter, next, upTo, yield) {
+					return
+				}
+				next = upTo + 1
+				continue
+			}
+			live = true
+			for _, n := range batch {
+				next = n.Position + 1
+				if filter.Match(n.Event) && !yield(n, nil) {
+					return
+				}
+			}
+			if len(batch) > 0 {
+				continue
+			}
+			if stopped != nil {
+				yield(Notice{}, stopped)
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// replay yields the events from..upTo out of the log. It reports whether to go on.
+func (p *Projector) replay(
+	ctx context.Context, filter events.Filter, from, upTo uint64, yield func(Notice, error) bool,
+) bool {
+	for n, err := range p.read(ctx, from, upTo) {
+		switch {
+		case err != nil:
+			if ctx.Err() == nil {
+				yield(Notice{}, err)
+			}
+			return false
+		case n.ID != "" && filter.Match(n.Event) && !yield(n, nil):
+			return false
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// read yields the events from..upTo out of the log, where upTo is a position that the fold has passed. One that cannot be
+// read is yielded with its position alone.
+func (p *Projector) read(ctx context.Context, from, upTo uint64) iter.Seq2[Notice, error] {
+	return func(yield func(Notice, error) bool) {
+		if from > upTo {
+			return
+		}
+		for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, events.From{Position: from}) {
+			var bad *events.DecodeError
+			n := Notice{Recorded: rec}
+			switch {
+			case errors.As(err, &bad):
+				n = Notice{Recorded: events.Recorded{Position: bad.Position}}
+			case err != nil:
+				yield(Notice{}, err)
+				return
+			default:
+				n.Outcome = p.outcome(rec.Node, rec.Position)
+			}
+			if n.Position > upTo || !yield(n, nil) || n.Position == upTo {
+				return
+			}
+		}
+		if ctx.Err() != nil {
+			yield(Notice{}, context.Cause(ctx))
+			return
+		}
+		yield(Notice{}, fmt.Errorf("%w: reading positions %d to %d ended early", events.ErrUnavailable, from, upTo))
+	}
+}
+
+// outcome is what the fold made of the event, where the timeline still has it.
+func (p *Projector) outcome(node string, position uint64) *events.Outcome {
+	var out *events.Outcome
+	p.View(func(v *projections.Views) {
+		if e, ok := v.Timeline.Entry(node, position); ok {
+			out = &e.Outcome
+		}
+	})
+	return out
+}
+
+// Page returns at most limit (1 to PageMax) folded events that pass filter, from position from on (0 or 1: the first), and
+// the position from which the next page starts. A page may be short, even empty, before the end is reached: the end is
+// where next is above the view's position.
+func (p *Projector) Page(ctx context.Context, filter events.Filter, from uint64, limit int) (page []Notice, next uint64, err error) {
+	if limit < 1 || limit > PageMax {
+		return nil, 0, fmt.Errorf("%w: page of %d events, want 1 to %d", ErrConfig, limit, PageMax)
+	}
+	next = max(from, 1)
+	scanned := 0
+	take := func(n Notice) (more bool) {
+		next = n.Position + 1
+		if n.ID != "" && filter.Match(n.Event) {
+			page = append(page, n)
+		}
+		scanned++
+		return len(page) < limit && scanned < pageScanMax
+	}
+	p.mu.RLock()
+	upTo, recentFrom := p.views.Position(), p.recent.from
+	p.mu.RUnlock()
+	if next < recentFrom {
+		for n, err := range p.read(ctx, next, upTo) {
+			if err != nil {
+				return nil, 0, err
+			}
+			if !take(n) {
+				return page, next, nil
+			}
+		}
+		return page, next, nil
+	}
+	for {
+		p.mu.RLock()
+		batch := p.recent.after(next)
+		p.mu.RUnlock()
+		if len(batch) == 0 {
+			return page, max(next, upTo+1), nil
+		}
+		for _, n := range batch {
+			if !take(n) {
+				return page, next, nil
+			}
+		}
+	}
+}
