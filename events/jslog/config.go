@@ -1,0 +1,97 @@
+package jslog
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"rollcall/events"
+)
+
+// Defaults and bounds of [Config].
+const (
+	appendTimeoutDefault  = 5 * time.Second  // a leader election of three servers takes about two
+	connectTimeoutDefault = 10 * time.Second // how long Connect waits for a log that is not Lazy
+	replicasMax           = 5                // JetStream's own limit
+)
+
+// InProcess is an embedded server, such as natsd.Server.
+type InProcess interface {
+	InProcessConn() (net.Conn, error)
+}
+
+// durable is implemented by an embedded server that knows what its acknowledgements are worth.
+type durable interface{ Durability() string }
+
+// Config says which log to use and how to reach it. URL or InProcess, and Cluster, are required.
+type Config struct {
+	// URL is where the servers are, "nats://127.0.0.1:4222"; several are separated by commas. A user and password may
+	// be part of it.
+	URL string
+	// InProcess is an embedded server to use instead of URL.
+	InProcess InProcess
+	// Cluster is the cluster whose log it is; see events.ValidID.
+	Cluster string
+	// Name is shown in the server's list of connections.
+	Name string
+	// CredsFile is a NATS credentials file; it is read again at every reconnect.
+	CredsFile string
+	// TLS is used for a tls:// URL or a server that asks for it; nil means the system's roots.
+	TLS *tls.Config
+	// Provision makes the stream when it is not there. A stream that is there is never changed.
+	Provision bool
+	// Replicas of a stream that is made, and the least that one found must have; 1 when 0.
+	Replicas int
+	// Lazy makes Connect return while the log is away: it is reached, provisioned and compared in the background.
+	Lazy bool
+	// AppendTimeout bounds every exchange with the server, an append or a read; 5 s when 0.
+	AppendTimeout time.Duration
+	// OnStatus is called, from one goroutine, with every new status; some that last only moments may be passed over.
+	// It must return soon and must not call Close.
+	OnStatus func(Status)
+	// Logger is told when the log comes and goes; nil discards.
+	Logger *slog.Logger
+}
+
+func (cfg Config) validate() error {
+	switch {
+	case !events.ValidID(cfg.Cluster):
+		return fmt.Errorf("jslog: Cluster is %.80q: it must be 1 to %d of A-Z a-z 0-9 _ -", cfg.Cluster, events.IDMax)
+	case cfg.URL == "" && cfg.InProcess == nil:
+		return errors.New("jslog: URL and InProcess are both empty: one of them must say where the log is")
+	case cfg.URL != "" && cfg.InProcess != nil:
+		return errors.New("jslog: URL and InProcess are both set: the log is in one place")
+	case cfg.Replicas < 0 || cfg.Replicas > replicasMax:
+		return fmt.Errorf("jslog: Replicas is %d: it must be 0 to %d", cfg.Replicas, replicasMax)
+	case cfg.AppendTimeout < 0:
+		return fmt.Errorf("jslog: AppendTimeout is %v: it must not be negative", cfg.AppendTimeout)
+	default:
+		return nil
+	}
+}
+
+// withDefaults fills what the zero value leaves to us.
+func (cfg Config) withDefaults() Config {
+	if cfg.Replicas == 0 {
+		cfg.Replicas = 1
+	}
+	if cfg.AppendTimeout == 0 {
+		cfg.AppendTimeout = appendTimeoutDefault
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return cfg
+}
+
+// durability says what an acknowledgement is worth, as far as a client can know.
+func (cfg Config) durability() string {
+	if d, ok := cfg.InProcess.(durable); ok {
+		return d.Durability()
+	}
+	return "as the server's sync_interval has it, which a client cannot see: set \"always\", " +
+		"or a power cut takes up to two minutes of acknowledged events"
+}

@@ -1,0 +1,50 @@
+package jslog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/events"
+)
+
+// Last implements [events.Log]. The stream's leader answers, never a replica that may lag. The newest event may be one that
+// cannot be decoded: Last then returns its Position and an [events.DecodeError].
+func (l *Log) Last(ctx context.Context, node string) (events.Recorded, error) {
+	if !events.ValidID(node) {
+		return events.Recorded{}, fmt.Errorf("last event about %.80q: %w: no such id", node, events.ErrNotFound)
+	}
+	k, err := l.ready()
+	if err != nil {
+		return events.Recorded{}, fmt.Errorf("last event about %s: %w", node, err)
+	}
+	m, err := l.get(ctx, k, messageGet{Last: events.NodeFilter(l.cfg.Cluster, node)})
+	if err != nil {
+		l.doubt(k, err)
+		return events.Recorded{}, fmt.Errorf("last event about %s: %w", node, err)
+	}
+	return m.decode()
+}
+
+// Info implements [events.Log]. Identity is when the stream was made.
+func (l *Log) Info(ctx context.Context) (events.Info, error) {
+	k, err := l.ready()
+	if err != nil {
+		return events.Info{}, fmt.Errorf("describe log: %w", err)
+	}
+	info, err := l.streamInfo(ctx, k)
+	if err != nil {
+		l.doubt(k, err)
+		if code(err) != 0 {
+			err = fmt.Errorf("%w: %w", events.ErrUnavailable, err)
+		}
+		return events.Info{}, fmt.Errorf("describe log: %w", err)
+	}
+	return events.Info{
+		Cluster: l.cfg.Cluster, Identity: identity(info), First: max(1, info.State.FirstSeq), Last: info.State.LastSeq,
+	}, nil
+}
+
+func identity(info *jetstream.StreamInfo) string { return info.Created.UTC().Format(time.RFC3339Nano) }

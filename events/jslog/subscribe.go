@@ -1,0 +1,275 @@
+package jslog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"rollcall/events"
+)
+
+// What a subscription holds of the stream beyond what its reader has taken: at most prefetchMessages, and, since at most
+// two pulls are open at a time, twice prefetchBytes. A pull of fewer messages makes a replay slower.
+const (
+	prefetchMessages = 5000
+	prefetchBytes    = 4 << 20
+)
+
+const (
+	// pullExpiry renews an idle pull; pullHeartbeat × 2 is how long a consumer that vanished without a word goes unnoticed.
+	pullExpiry    = 30 * time.Second
+	pullHeartbeat = 2 * time.Second
+	// consumerIdle is when the server forgets a consumer whose reader is gone, or has not taken an event for so long. The
+	// latter only costs making another one.
+	consumerIdle = time.Minute
+	// shortLooks is how often a replicated stream must be found shorter than it was before it counts as replaced: a server
+	// that has just become its leader may not have caught up.
+	shortLooks = 5
+)
+
+var (
+	errEnough = errors.New("the reader has had enough")
+	errGap    = fmt.Errorf("%w: a message on its way was lost", events.ErrUnavailable)
+)
+
+// Subscribe implements [events.Log]. Besides what the interface names, the sequence ends with events.ErrInvalid for a
+// filter that no event can pass, with [ErrDrift], with events.ErrDenied when the server's permissions do not let it
+// read, and with events.ErrUnavailable after Close. From.Now means the moment at which the log first answers.
+func (l *Log) Subscribe(ctx context.Context, filter events.Filter, from events.From) iter.Seq2[events.Recorded, error] {
+	return func(yield func(events.Recorded, error) bool) {
+		subject, err := l.filterSubject(filter)
+		if err != nil {
+			yield(events.Recorded{}, fmt.Errorf("subscribe: %w", err))
+			return
+		}
+		r := &reader{log: l, subject: subject, from: from}
+		for attempt := 1; ; attempt++ {
+			before := r.next
+			err := r.read(ctx, yield)
+			if ctx.Err() != nil || errors.Is(err, errEnough) {
+				return
+			}
+			if final(err) {
+				yield(events.Recorded{}, fmt.Errorf("subscribe: %w", err))
+				return
+			}
+			l.cfg.Logger.Debug("subscription begins anew", "cluster", l.cfg.Cluster, "next", r.next, "error", err)
+			if r.next != before {
+				attempt = 1
+			}
+			if !rest(ctx, attempt) {
+				return
+			}
+		}
+	}
+}
+
+// final reports whether trying again is of no use.
+func final(err error) bool {
+	for _, target := range []error{events.ErrIncomplete, events.ErrReplaced, events.ErrDenied, ErrDrift, errClosed} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// filterSubject is filter as a subject; empty for all there is.
+func (l *Log) filterSubject(filter events.Filter) (string, error) {
+	if filter == (events.Filter{}) {
+		return "", nil
+	}
+	if filter.Kind != "" && !filter.Kind.Valid() {
+		return "", fmt.Errorf("%w: filter for kind %.64q, which is not in the vocabulary", events.ErrInvalid, filter.Kind)
+	}
+	for _, id := range []string{filter.Node, filter.Author} {
+		if id != "" && !events.ValidID(id) {
+			return "", fmt.Errorf("%w: filter for %.80q, which is no id", events.ErrInvalid, id)
+		}
+	}
+	any := func(token string) string {
+		if token == "" {
+			return "*"
+		}
+		return token
+	}
+	return events.Subject(events.Event{
+		Cluster: l.cfg.Cluster, Node: any(filter.Node), Author: any(filter.Author), Kind: events.Kind(any(string(filter.Kind))),
+	}), nil
+}
+
+// reader is one subscription's place in the log. It outlives the consumers that it reads through: each is made to start at
+// next, whatever the one before had delivered or lost.
+type reader struct {
+	log      *Log
+	subject  string // filter; empty for all
+	from     events.From
+	identity string    // of the stream it began on; empty before it began
+	next     uint64    // the position wanted next; never 0 once it began
+	since    time.Time // nothing stored before is wanted; zero once something passed
+	short    int       // looks in a row at which the stream ended before next
+}
+
+// read finds its place and yields from there until something happens, which it returns.
+func (r *reader) read(ctx context.Context, yield func(events.Recorded, error) bool) error {
+	k, err := r.log.await(ctx)
+	if err != nil {
+		return err
+	}
+	info, err := r.log.streamInfo(ctx, k)
+	if err != nil {
+		return err // also that the stream is not there: if another takes its place, that one is not it
+	}
+	if err := r.place(ctx, k, info); err != nil {
+		return err
+	}
+	return r.consume(ctx, k, yield)
+}
+
+// place decides where to begin, or makes sure that the stream is still the one it began on and still reaches to next.
+func (r *reader) place(ctx context.Context, k *link, info *jetstream.StreamInfo) error {
+	if r.identity == "" {
+		if err := r.begin(ctx, k, info); err != nil {
+			return err
+		}
+		r.identity = identity(info)
+	}
+	first, last := max(1, info.State.FirstSeq), info.State.LastSeq
+	switch {
+	case identity(info) != r.identity:
+		return fmt.Errorf("%w: stream %s was made at %s, the one before at %s",
+			events.ErrReplaced, info.Config.Name, identity(info), r.identity)
+	case r.next > last+1:
+		if r.short++; info.Config.Replicas > 1 && r.short < shortLooks {
+			return fmt.Errorf("%w: the leader has only %d events so far", events.ErrUnavailable, last)
+		}
+		return fmt.Errorf("%w: stream %s ends at position %d, before %d", events.ErrReplaced, info.Config.Name, last, r.next)
+	case r.next < first:
+		return fmt.Errorf("%w: the log starts at position %d, wanted %d", events.ErrIncomplete, first, r.next)
+	}
+	r.short = 0
+	return nil
+}
+
+// begin makes a position of what the subscription was asked to start from.
+func (r *reader) begin(ctx context.Context, k *link, info *jetstream.StreamInfo) error {
+	switch {
+	case r.from.Now:
+		r.next = info.State.LastSeq + 1
+	case !r.from.Time.IsZero():
+		return r.beginAt(ctx, k, info)
+	default:
+		r.next = max(1, r.from.Position)
+	}
+	return nil
+}
+
+func (r *reader) beginAt(ctx context.Context, k *link, info *jetstream.StreamInfo) error {
+	state, at := info.State, r.from.Time.UTC()
+	cut := at.Before(state.FirstTime)
+	if state.Msgs == 0 {
+		cut = !at.After(state.LastTime)
+	}
+	if state.FirstSeq > 1 && cut {
+		return fmt.Errorf("%w: the log starts at %s, wanted %s", events.ErrIncomplete,
+			state.FirstTime.UTC().Format(time.RFC3339Nano), at.Format(time.RFC3339Nano))
+	}
+	m, err := r.log.get(ctx, k, messageGet{Next: events.ClusterFilter(r.log.cfg.Cluster), Since: &at})
+	switch {
+	case errors.Is(err, events.ErrNotFound):
+		r.next, r.since = state.LastSeq+1, at
+	case err != nil:
+		return err
+	default:
+		r.next = m.Sequence
+	}
+	return nil
+}
+
+// consume reads through a consumer of its own, which ends with it.
+func (r *reader) consume(ctx context.Context, k *link, yield func(events.Recorded, error) bool) error {
+	l := r.log
+	name := "rollcall-" + nuid.Next()
+	create := apiConsumerCreate + l.stream + "." + name
+	if r.subject != "" {
+		create += "." + r.subject
+	}
+	bound, release := k.bind(ctx, create)
+	defer release()
+	bound, releaseNext := k.bind(bound, apiConsumerNext+l.stream+"."+name)
+	defer releaseNext()
+	consumer, err := r.consumer(bound, k, name)
+	if err != nil {
+		return failure(bound, err)
+	}
+	// Nobody waits for the answer: where it does not arrive, the server forgets the consumer after consumerIdle.
+	defer func() { _ = k.nc.Publish(apiConsumerDelete+l.stream+"."+name, nil) }()
+	msgs, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(prefetchMessages, prefetchBytes),
+		jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat), jetstream.WithMessagesErrOnMissingHeartbeat(true))
+	if err != nil {
+		return failure(bound, err)
+	}
+	defer msgs.Stop()
+	for delivered := uint64(1); ; delivered++ {
+		msg, err := msgs.Next(jetstream.NextContext(bound))
+		if err != nil {
+			return failure(bound, err)
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return failure(bound, err)
+		}
+		if meta.Sequence.Consumer != delivered {
+			return errGap
+		}
+		m := message{Subject: msg.Subject(), Sequence: meta.Sequence.Stream, Data: msg.Data(), Time: meta.Timestamp}
+		if err := r.deliver(m, yield); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *reader) consumer(ctx context.Context, k *link, name string) (jetstream.Consumer, error) {
+	js, err := jetstream.New(k.nc)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.log.cfg.AppendTimeout)
+	defer cancel()
+	return js.CreateConsumer(ctx, r.log.stream, jetstream.ConsumerConfig{
+		Name:              name,
+		Description:       "subscription of " + r.log.cfg.Name,
+		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:       r.next,
+		FilterSubject:     r.subject,
+		AckPolicy:         jetstream.AckNonePolicy,
+		InactiveThreshold: consumerIdle,
+		MemoryStorage:     true, // the place is ours to keep: a server need not write it down
+		Replicas:          1,
+	})
+}
+
+// deliver yields one message of the stream, unless it is none of the reader's.
+func (r *reader) deliver(m message, yield func(events.Recorded, error) bool) error {
+	if r.subject == "" && m.Sequence != r.next {
+		return fmt.Errorf("%w: positions %d to %d are missing", events.ErrIncomplete, r.next, m.Sequence-1)
+	}
+	r.next = m.Sequence + 1
+	if m.Time.Before(r.since) {
+		return nil
+	}
+	r.since = time.Time{}
+	rec, err := m.decode()
+	if errors.Is(err, events.ErrGroupSubject) {
+		return nil
+	}
+	if !yield(rec, err) {
+		return errEnough
+	}
+	return nil
+}

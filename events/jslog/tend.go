@@ -1,0 +1,148 @@
+package jslog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+
+	"rollcall/events"
+)
+
+// The callbacks of a connection. nats.go calls them one after the other.
+
+func (l *Log) connected(k *link) {
+	k.up()
+	l.set(Status{Connected: true, Err: fmt.Errorf("%w: the stream was not looked at yet", events.ErrUnavailable)}, nil)
+	l.nudge()
+}
+
+func (l *Log) disconnected(k *link, err error) {
+	if l.ctx.Err() != nil {
+		return // by Close
+	}
+	k.down(errLost)
+	l.cfg.Logger.Warn("log lost", "cluster", l.cfg.Cluster, "error", err)
+	l.set(Status{Err: errLost}, nil)
+	l.nudge()
+}
+
+func (l *Log) unreachable(_ *link, err error) {
+	if l.ctx.Err() == nil {
+		l.set(Status{Err: fmt.Errorf("%w: %w", errAway, err)}, nil)
+		l.nudge()
+	}
+}
+
+// hungUp is the end of a connection that nats.go does not try again, as after an error of the protocol.
+func (l *Log) hungUp(k *link, err error) {
+	if l.ctx.Err() != nil {
+		return
+	}
+	k.down(errLost)
+	l.cfg.Logger.Error("connection to NATS ended, dialling again", "cluster", l.cfg.Cluster, "error", err)
+	l.mu.Lock()
+	if l.link == k {
+		l.link = nil
+	}
+	l.mu.Unlock()
+	l.set(Status{Err: fmt.Errorf("%w: %w", errLost, err)}, nil)
+	l.nudge()
+}
+
+// tend keeps the log usable until Close: a connection, and on it a stream that was looked at.
+func (l *Log) tend() {
+	defer close(l.done)
+	var told Status
+	for attempt := 0; ; {
+		err := l.look()
+		if status := l.Status(); !status.same(told) {
+			told = status
+			if l.cfg.OnStatus != nil {
+				l.cfg.OnStatus(status)
+			}
+		}
+		if err == nil {
+			attempt = 0
+			select {
+			case <-l.kick:
+				continue
+			case <-l.ctx.Done():
+				return
+			}
+		}
+		attempt++
+		if !rest(l.ctx, attempt) {
+			return
+		}
+	}
+}
+
+// look does what is to be done now. An error says that it is to be tried again after a pause.
+func (l *Log) look() error {
+	k := l.connection()
+	if k == nil {
+		return l.redial()
+	}
+	if status := l.Status(); !status.Connected || status.Ready {
+		return nil
+	}
+	epoch := k.current()
+	info, err := l.inspect(epoch, k)
+	if epoch.Err() != nil {
+		return nil // the connection was lost meanwhile, and what comes next nudges
+	}
+	status := Status{Connected: true, Ready: err == nil, Err: err}
+	var drifted error
+	switch {
+	case errors.Is(err, ErrDrift):
+		drifted = err
+		fallthrough
+	case err != nil:
+		if !l.Status().same(status) {
+			l.cfg.Logger.Error("log not usable", "cluster", l.cfg.Cluster, "stream", l.stream, "error", err)
+		}
+	default:
+		l.cfg.Logger.Info("log ready", "cluster", l.cfg.Cluster, "stream", l.stream, "server", k.nc.ConnectedUrlRedacted(),
+			"replicas", info.Config.Replicas, "last", info.State.LastSeq, "durability", l.cfg.durability())
+	}
+	l.setIn(epoch, status, drifted)
+	return err
+}
+
+// setIn is set, unless the connection that status is about has ended.
+func (l *Log) setIn(epoch context.Context, status Status, drifted error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if epoch.Err() != nil {
+		return
+	}
+	l.status, l.drifted = status, drifted
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// redial opens a connection where there is none.
+func (l *Log) redial() error {
+	k, err := l.dial()
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if k.nc.IsClosed() {
+		return fmt.Errorf("%w: %w", errLost, k.nc.LastError()) // hungUp may have come before there was anything to forget
+	}
+	l.link = k
+	return nil
+}
+
+// doubt has the stream looked at again, after an answer that it may be gone.
+func (l *Log) doubt(k *link, err error) {
+	if !errors.Is(err, nats.ErrNoResponders) {
+		return
+	}
+	l.setIn(k.current(), Status{Connected: true, Err: fmt.Errorf("%w: %w", events.ErrUnavailable, err)}, nil)
+	l.nudge()
+}
