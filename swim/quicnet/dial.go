@@ -1,0 +1,180 @@
+package quicnet
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync/atomic"
+
+	"rollcall/swim"
+)
+
+// dial is one handshake in flight. All who want the same peer wait for the same dial.
+type dial struct {
+	to     swim.Peer // an empty id stands for whoever answers
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	done   chan struct{} // closed when link or err is set
+	link   *link
+	err    error
+}
+
+// Warm begins to connect to a peer, if it isn't connected, so that a datagram sent soon needs no handshake. It returns
+// at once and promises nothing.
+func (t *Transport) Warm(to swim.Peer) {
+	to.Addr = unmap(to.Addr)
+	if !t.dialable(to) || to.ID == "" {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closing.Load() {
+		return
+	}
+	p := t.peerLocked(to.ID)
+	t.reachLocked(p, to)
+	t.forgetLocked(p)
+}
+
+// Send queues one datagram for a peer and returns at once; see [agent.Transport]. Without a connection it waits in the
+// queue while one is dialled. It is dropped, and counted by reason, when it is empty or longer than swim.DatagramMax, when
+// the peer is no peer, and when the last dial to its address failed less than a moment (0.1 to 2 s) ago.
+func (t *Transport) Send(to swim.Peer, datagram []byte) {
+	if len(datagram) == 0 || len(datagram) > swim.DatagramMax {
+		t.stats.oversize.Add(1)
+		return
+	}
+	to.Addr = unmap(to.Addr)
+	if to.ID == "" || !t.dialable(to) {
+		t.stats.noPeer.Add(1)
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closing.Load() {
+		t.stats.lost.Add(1)
+		return
+	}
+	p := t.peerLocked(to.ID)
+	if t.reachLocked(p, to); p.link == nil && p.dial == nil {
+		t.stats.backoff.Add(1)
+		t.forgetLocked(p)
+		return
+	}
+	if p.queue.push(datagram) {
+		t.stats.queueFull.Add(1)
+	}
+}
+
+// dialable reports whether to can be a peer at all.
+func (t *Transport) dialable(to swim.Peer) bool {
+	return (to.ID == "" || to.ID.Valid()) && to.ID != t.config.ID &&
+		to.Addr.IsValid() && to.Addr.Port() != 0 && !to.Addr.Addr().IsUnspecified()
+}
+
+// reachLocked sees to it that p has a link or a dial, unless its address must be spared. A peer that is silent here and
+// said to be elsewhere is looked for there.
+func (t *Transport) reachLocked(p *peer, to swim.Peer) {
+	p.addr = to.Addr
+	moved := p.link != nil && p.link.addr != to.Addr && t.now()-p.link.lastHeard() > staleAfter
+	if p.dial != nil || p.link != nil && !moved {
+		return
+	}
+	if b, spared := t.backoffs[to.Addr]; spared && t.now() < b.until {
+		return
+	}
+	t.startDialLocked(p, to)
+}
+
+// startDialLocked begins to dial; p is nil when nobody in particular is dialled. Without room it returns nil.
+func (t *Transport) startDialLocked(p *peer, to swim.Peer) *dial {
+	if !t.makeRoomLocked() {
+		return nil
+	}
+	d := &dial{to: to, done: make(chan struct{})}
+	d.ctx, d.cancel = context.WithCancelCause(t.ctx)
+	t.dials[d] = struct{}{}
+	if p != nil {
+		// Making room may have closed the last link of this very peer and forgotten it.
+		t.peers[p.id] = p
+		p.dial = d
+	} else {
+		t.unnamed[to.Addr] = d
+	}
+	t.stats.dials.Add(1)
+	t.wg.Go(func() { t.run(d) })
+	return d
+}
+
+// undialLocked takes d out of the maps; forgetLocked of its peer is left to the caller.
+func (t *Transport) undialLocked(d *dial) {
+	delete(t.dials, d)
+	if d.to.ID == "" {
+		delete(t.unnamed, d.to.Addr)
+	} else if p := t.peers[d.to.ID]; p != nil && p.dial == d {
+		p.dial = nil
+	}
+}
+
+// run is the goroutine of one dial.
+func (t *Transport) run(d *dial) {
+	defer close(d.done)
+	defer d.cancel(nil)
+	ctx, cancel := context.WithTimeout(d.ctx, handshakeMax)
+	defer cancel()
+	var verdict atomic.Pointer[error]
+	conn, err := t.quic.Dial(ctx, net.UDPAddrFromAddrPort(d.to.Addr), t.dialTLS(d.to, &verdict), t.settings)
+	if err != nil {
+		var judged error
+		if v := verdict.Load(); v != nil {
+			judged = *v
+		}
+		t.failed(d, dialError(err, judged))
+		return
+	}
+	l, err := t.newLink(conn, d.to.Addr, true)
+	if err == nil {
+		d.link, err = t.admit(l, d)
+	}
+	if err != nil {
+		_ = conn.CloseWithError(codeFull, "")
+		t.failed(d, err)
+	}
+}
+
+// failed ends a dial that led nowhere.
+func (t *Transport) failed(d *dial, err error) {
+	d.err = err
+	t.logger.Debug("dial failed", "peer", d.to.ID, "addr", d.to.Addr, "error", err)
+	t.stats.dialsFailed.Add(1)
+	if isRejection(err) {
+		t.stats.refused.Add(1)
+	}
+	t.mu.Lock()
+	t.undialLocked(d)
+	first := t.backOffLocked(d.to.Addr)
+	if p := t.peers[d.to.ID]; p != nil {
+		if p.link == nil && p.dial == nil {
+			t.stats.lost.Add(uint64(p.queue.clear()))
+		}
+		t.forgetLocked(p)
+	}
+	t.mu.Unlock()
+	// Once an episode: the next dials to a dead address tell nothing new.
+	if err == ErrUnreachable && first && d.to.ID != "" {
+		t.down(d.to.ID, d.to.Addr, swim.DownUnreachable)
+	}
+}
+
+// backOffLocked spares an address for 100 ms after a first failure and twice as long after each further one, up to 2 s.
+// It reports whether it was the first.
+func (t *Transport) backOffLocked(addr netip.AddrPort) (first bool) {
+	b, known := t.backoffs[addr]
+	if !known && len(t.backoffs) >= backoffsMax {
+		clear(t.backoffs) // so many dead addresses: starting over costs a dial each
+	}
+	b.until = t.now() + min(backoffMin<<min(b.failures, 8), backoffMax)
+	b.failures++
+	t.backoffs[addr] = b
+	return b.failures == 1
+}

@@ -1,0 +1,163 @@
+package quicnet
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"syscall"
+
+	"golang.org/x/net/ipv4"
+	"golang.org/x/sys/unix"
+)
+
+// socket is a UDP socket that hears what the network says about packets sent before: Linux keeps such ICMP messages in
+// the socket's error queue, with the address each packet went to, once IP_RECVERR is set.
+//
+// The price is that reads and writes fail with errors that belong to other packets, and quic-go takes a failed read for
+// the end of the socket. So this type stands between: it takes those errors off, empties the error queue, and
+// passes on the addresses whose port is closed. It needs no goroutine: whoever takes an error off empties the queue.
+type socket struct {
+	*net.UDPConn
+	batch   *ipv4.PacketConn
+	raw     syscall.RawConn
+	refused chan<- netip.AddrPort // a full channel drops: the next packet brings the next message
+}
+
+// watchErrors wraps conn. Addresses that the network calls unreachable are sent to refused.
+func watchErrors(conn *net.UDPConn, refused chan<- netip.AddrPort) (net.PacketConn, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var v4, v6 error
+	err = raw.Control(func(fd uintptr) {
+		v4 = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVERR, 1)
+		v6 = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if v4 != nil && v6 != nil { // one of them always fails on a socket of one family
+		return nil, errors.Join(v4, v6)
+	}
+	return &socket{UDPConn: conn, batch: ipv4.NewPacketConn(conn), raw: raw, refused: refused}, nil
+}
+
+// ReadBatch is what quic-go reads with.
+func (s *socket) ReadBatch(messages []ipv4.Message, flags int) (int, error) {
+	for {
+		n, err := s.batch.ReadBatch(messages, flags)
+		if err == nil || !aboutEarlierPacket(err) {
+			return n, err
+		}
+		s.drain()
+	}
+}
+
+// WriteMsgUDP is what quic-go writes with.
+func (s *socket) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
+	// Each failed write takes one pending error off, so the second try nearly always goes out. If not, the packet counts as
+	// lost on the way: for QUIC an error would be the end of the connection.
+	for range 3 {
+		n, oobn, err = s.UDPConn.WriteMsgUDP(b, oob, addr)
+		if err == nil || !aboutEarlierPacket(err) {
+			return n, oobn, err
+		}
+		s.drain()
+	}
+	return len(b), len(oob), nil
+}
+
+// aboutEarlierPacket reports whether err is one that ICMP messages turn into.
+func aboutEarlierPacket(err error) bool {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return false
+	}
+	switch errno {
+	case unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENONET, unix.ENOPROTOOPT,
+		unix.EPROTO, unix.EOPNOTSUPP, unix.EACCES, unix.EMSGSIZE:
+		return true
+	default:
+		return false
+	}
+}
+
+// drain empties the error queue, which the kernel bounds by the receive buffer.
+func (s *socket) drain() {
+	var oob [512]byte
+	_ = s.raw.Control(func(fd uintptr) {
+		for {
+			// The packet that failed is not looked at, so no room is given for it.
+			_, n, _, from, err := unix.Recvmsg(int(fd), nil, oob[:], unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+			if errors.Is(err, unix.EINTR) {
+				continue
+			}
+			if err != nil {
+				return
+			}
+			if !portClosed(oob[:n]) {
+				continue
+			}
+			select {
+			case s.refused <- destination(from):
+			default:
+			}
+		}
+	})
+}
+
+// portClosed reports whether a control message is an ICMP port unreachable. Other messages speak of routes, not of the
+// peer, and QUIC finds out by itself.
+func portClosed(oob []byte) bool {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return false
+	}
+	for _, m := range messages {
+		v4 := m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_RECVERR
+		v6 := m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_RECVERR
+		// struct sock_extended_err: errno (4 bytes), origin (1), type, code, …
+		if (!v4 && !v6) || len(m.Data) < 5 {
+			continue
+		}
+		errno := syscall.Errno(binary.NativeEndian.Uint32(m.Data))
+		origin := m.Data[4]
+		if errno == unix.ECONNREFUSED && (origin == unix.SO_EE_ORIGIN_ICMP || origin == unix.SO_EE_ORIGIN_ICMP6) {
+			return true
+		}
+	}
+	return false
+}
+
+// destination is where the packet that failed was going.
+func destination(a unix.Sockaddr) netip.AddrPort {
+	switch a := a.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		return unmap(netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)))
+	default:
+		return netip.AddrPort{}
+	}
+}
+
+// bufferSizes returns what the system gave, in bytes of packets.
+func bufferSizes(conn *net.UDPConn) (read, write int) {
+	read, write = socketBuffer, socketBuffer // unless known better
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return read, write
+	}
+	_ = raw.Control(func(fd uintptr) {
+		// The kernel counts double, for its own bookkeeping.
+		if n, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF); err == nil {
+			read = n / 2
+		}
+		if n, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF); err == nil {
+			write = n / 2
+		}
+	})
+	return read, write
+}

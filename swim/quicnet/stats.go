@@ -1,0 +1,53 @@
+package quicnet
+
+import "sync/atomic"
+
+// Stats counts since [Listen]; Connections and Peers are of this moment.
+type Stats struct {
+	Connections int // open, those included that are about to close
+	Peers       int // ids with an open connection, or one being dialled
+
+	Sent, SentBytes         uint64 // datagrams handed to QUIC
+	Received, ReceivedBytes uint64 // datagrams handed to the handler
+	Exchanges               uint64 // state exchanges answered well, on either side
+
+	// Datagrams dropped before they were sent: too long or empty, pushed out of a full queue, addressed to nobody (no valid
+	// id or address, or this member), to an address that was not reached a moment ago, or lost with their connection.
+	DroppedOversize, DroppedQueueFull, DroppedNoPeer, DroppedBackoff, DroppedLost uint64
+	// Messages dropped on arrival: datagrams that are empty or too long, streams that are not an exchange.
+	DroppedMalformed uint64
+
+	Dials             uint64 // begun
+	DialsFailed       uint64 // for whatever reason
+	HandshakesRefused uint64 // incoming ones that did not end in a connection, and dials that met the wrong certificate
+	Conflicts         uint64 // processes seen under this member's id
+	Evictions         uint64 // connections closed to make room
+	IdleCloses        uint64 // connections closed because they carried nothing
+	Superseded        uint64 // connections closed because another of the same pair took over
+	Unreachable       uint64 // reports of the network that nothing listens at a peer's port
+}
+
+type counters struct {
+	sent, sentBytes, received, receivedBytes, exchanges   atomic.Uint64
+	oversize, queueFull, noPeer, backoff, lost, malformed atomic.Uint64
+	dials, dialsFailed, refused, conflicts                atomic.Uint64
+	evictions, idleCloses, superseded, unreachable        atomic.Uint64
+}
+
+// Stats reads the counters. They are read one after the other: sums may be off by what happened meanwhile.
+func (t *Transport) Stats() Stats {
+	t.mu.Lock()
+	connections, peers := len(t.links), len(t.peers)
+	t.mu.Unlock()
+	c := &t.stats
+	return Stats{
+		Connections: connections, Peers: peers,
+		Sent: c.sent.Load(), SentBytes: c.sentBytes.Load(),
+		Received: c.received.Load(), ReceivedBytes: c.receivedBytes.Load(), Exchanges: c.exchanges.Load(),
+		DroppedOversize: c.oversize.Load(), DroppedQueueFull: c.queueFull.Load(), DroppedNoPeer: c.noPeer.Load(),
+		DroppedBackoff: c.backoff.Load(), DroppedLost: c.lost.Load(), DroppedMalformed: c.malformed.Load(),
+		Dials: c.dials.Load(), DialsFailed: c.dialsFailed.Load(), HandshakesRefused: c.refused.Load(),
+		Conflicts: c.conflicts.Load(), Evictions: c.evictions.Load(), IdleCloses: c.idleCloses.Load(),
+		Superseded: c.superseded.Load(), Unreachable: c.unreachable.Load(),
+	}
+}
