@@ -1,0 +1,252 @@
+package swim
+
+// handleDatagram takes one packet from an authenticated peer.
+func (n *Node) handleDatagram(in Input) {
+	var msg message
+	if err := decodeMessage(in.Data, &msg); err != nil || in.From.ID == n.self.id {
+		n.counters.Malformed++
+		return
+	}
+	n.heardAny = n.now
+	m := n.find(in.From.ID)
+	if m != nil {
+		m.heard = n.now
+	}
+	// Updates first: they may introduce the sender, raise its incarnation or clear it.
+	n.applyBlock(msg.updates, in.From)
+	if m == nil {
+		m = n.find(in.From.ID)
+	}
+	if m == nil {
+		n.counters.Strangers++
+		n.exchangeSoon(in.From)
+	}
+	switch msg.typ {
+	case messagePing:
+		n.handlePing(in.From, m, &msg)
+	case messageAck:
+		if m != nil {
+			n.compare(m, msg.digest)
+			n.handleAck(m, &msg)
+		}
+	case messagePingReq:
+		n.handlePingReq(in.From, &msg)
+	case messageNack:
+		if m != nil {
+			n.handleNack(m, msg.seq)
+		}
+	}
+	if m != nil && m.state != Alive && m.state != Left && (msg.typ == messageGossip || msg.typ == messageNack) {
+		n.inform(m)
+	}
+}
+
+// handlePing answers a ping; of a regular one it says when the next is due.
+func (n *Node) handlePing(from Peer, m *member, msg *message) {
+	ack := message{typ: messageAck, seq: msg.seq, incarnation: n.self.incarnation, digest: n.digest}
+	if m != nil {
+		n.compare(m, msg.digest)
+		if msg.flags&flagRegular != 0 {
+			ack.dueMS = n.watched(m)
+		}
+	}
+	n.send(from, &ack, nil)
+}
+
+// inform tells a member that is heard although it is held suspect or failed, so that it can refute.
+func (n *Node) inform(m *member) {
+	e := n.edgeOf(m)
+	if n.now-e.informed < gossipSpacing*10 {
+		return
+	}
+	e.informed = n.now
+	n.send(m.peer(), &message{typ: messageGossip}, m)
+}
+
+// applyBlock applies a checked block of updates.
+func (n *Node) applyBlock(block []byte, from Peer) {
+	r := reader{b: block}
+	var u update
+	for len(r.b) > 0 && r.update(&u) {
+		n.apply(&u, from, false)
+	}
+}
+
+// apply merges one claim into the view. synced says that it came in a state exchange, not as news: then it is adopted at
+// most, and never passed on as news.
+func (n *Node) apply(u *update, from Peer, synced bool) {
+	m := n.lookup(u.id)
+	if m == n.self {
+		n.aboutSelf(u, from)
+		return
+	}
+	if m == nil {
+		n.introduce(u, synced)
+		return
+	}
+	switch u.claim.state {
+	case Alive:
+		n.applyAlive(m, u, synced)
+	case Suspect:
+		n.applySuspect(m, u, synced)
+	case Failed:
+		n.applyFailed(m, u, synced)
+	case Left:
+		if u.claim.overrides(m.claim()) {
+			before := m.state
+			n.adopt(m, u.claim)
+			n.report(Transition{Kind: TransitionLeft, Author: m.id}, m, before)
+			n.spread(m, High, synced)
+		}
+	}
+}
+
+// introduce takes a claim about a member that this view does not know.
+func (n *Node) introduce(u *update, synced bool) {
+	if !u.addr.IsValid() {
+		return
+	}
+	m := n.add(ID(u.id), u.addr)
+	if m == nil {
+		return
+	}
+	m.tags = decodeTags(u.tags)
+	switch u.claim.state {
+	case Alive, Suspect:
+		n.adopt(m, claim{u.claim.incarnation, Alive})
+		n.report(Transition{Kind: TransitionJoined, Author: m.id}, m, 0)
+		n.spread(m, Medium, synced)
+		if u.claim.state == Suspect {
+			n.applySuspect(m, u, synced)
+		}
+	default: // remembered, so that it can be tried again and late rumours find it final; no news
+		n.adopt(m, u.claim)
+	}
+}
+
+// spread queues a claim for gossip. What a state exchange taught is old news to most; it goes last, and verdicts from
+// there are not passed on at all.
+func (n *Node) spread(m *member, priority Priority, synced bool) {
+	switch {
+	case !synced:
+		n.say(m, priority)
+	case m.state == Alive || m.state == Suspect:
+		n.say(m, Low)
+	}
+}
+
+func (n *Node) applyAlive(m *member, u *update, synced bool) {
+	if u.claim.incarnation <= m.incarnation {
+		return
+	}
+	before, retagged := m.state, !equalTags(u.tags, m.tags)
+	mine := m.suspicion != nil && m.suspicion.mine
+	moved := m.addr != u.addr
+	m.addr = u.addr
+	if retagged {
+		m.tags = decodeTags(u.tags)
+	}
+	previous := m.incarnation
+	n.adopt(m, u.claim)
+	if mine {
+		n.holdBack(m)
+	}
+	t := Transition{Author: m.id, Evidence: Evidence{Previous: previous}}
+	switch {
+	case before == Left || before == Failed && moved:
+		t.Kind = TransitionJoined
+	case retagged:
+		t.Kind = TransitionTagged
+	default:
+		t.Kind = TransitionRefuted
+	}
+	n.report(t, m, before)
+	priority := Medium
+	if before != Alive {
+		priority = Critical
+	}
+	n.spread(m, priority, synced)
+}
+
+// holdBack keeps an accuser that was refuted from accusing the same member again for a few periods, doubling each time
+// (detection rule 7): a link that is bad for this member alone must not keep the cluster busy.
+func (n *Node) holdBack(m *member) {
+	e := n.edgeOf(m)
+	e.refuted = min(e.refuted+1, 5)
+	e.backoff = n.now + n.cfg.ProtocolPeriod<<e.refuted
+}
+
+func (n *Node) applySuspect(m *member, u *update, synced bool) {
+	c := u.claim
+	if c.incarnation < m.incarnation || c.incarnation == m.incarnation && !m.state.Live() {
+		return
+	}
+	if synced && m.state == Alive && n.now-m.heard < n.cfg.ProtocolPeriod {
+		return // heard it since; gossip will say more
+	}
+	if c.incarnation > m.incarnation {
+		n.adopt(m, claim{c.incarnation, Alive})
+	}
+	n.accused(m, u)
+}
+
+// applyFailed takes a verdict that others reached. Somebody heard moments ago is probed before it is believed, and what a
+// state exchange says is always checked first (detection, pitfalls: a stale verdict after a heal).
+func (n *Node) applyFailed(m *member, u *update, synced bool) {
+	if !u.claim.overrides(m.claim()) {
+		return
+	}
+	e := n.edgeOf(m)
+	heard := m.state == Alive && n.now-m.heard < n.cfg.SuspicionMin/2
+	if (synced || heard) && m.live != noRef && !n.going.leaving {
+		if e.believe == 0 {
+			e.verdict, e.reported = u.claim.incarnation, !synced
+			e.believe = n.timers.arm(timerBelieve, m.ref, n.now+n.ackTimeout(e)+n.cfg.AckTimeoutMin)
+			n.startProbe(m, purposeBelieve, "")
+		}
+		return
+	}
+	n.convicted(m, u.claim.incarnation, u, !synced)
+}
+
+// believe adopts a verdict of others that this member's own probe has not contradicted.
+func (n *Node) believe(m *member) {
+	e := m.edge
+	if e.believe == 0 {
+		return
+	}
+	e.believe = 0
+	if c := (claim{e.verdict, Failed}); c.overrides(m.claim()) && m.live != noRef && n.mayJudge() {
+		n.convicted(m, e.verdict, nil, e.reported)
+	}
+}
+
+func (n *Node) convicted(m *member, incarnation uint64, u *update, pass bool) {
+	before := m.state
+	s := m.suspicion
+	n.adopt(m, claim{incarnation, Failed})
+	if s == nil || m.suspicion == nil {
+		s = &suspicion{began: n.now}
+		m.suspicion = s
+	}
+	if u != nil {
+		r := reader{b: u.accusers}
+		for len(r.b) > 0 {
+			if id := r.id(); !s.named(id) {
+				n.addAccuser(s, n.nameOf(id))
+			}
+		}
+	}
+	evidence := Evidence{Since: n.wall(s.began), LastHeard: n.wall(m.heard)}
+	author := n.self.id
+	for i := range s.accusers {
+		evidence.Accusers = append(evidence.Accusers, Accuser{ID: s.accusers[i].id, At: n.wall(s.accusers[i].at)})
+		author = s.accusers[0].id
+	}
+	// An accuser that learns the verdict from another is of the same opinion: it puts it on record too, in case the other
+	// cannot. The log takes one.
+	n.report(Transition{Kind: TransitionFailed, Own: s.mine, Author: author, Evidence: evidence}, m, before)
+	if pass {
+		n.say(m, High)
+	}
+}

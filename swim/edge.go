@@ -1,0 +1,75 @@
+package swim
+
+import (
+	"math"
+	"time"
+)
+
+// newEdgeDelay is the longest wait before a new edge's first probe.
+const newEdgeDelay = 100 * time.Millisecond
+
+// edge is what this member knows of the way to one peer that it probes, or probed.
+type edge struct {
+	observed bool   // on the regular schedule
+	mark     uint64 // of the last refresh that wanted it
+	timer    uint64 // its next regular probe
+	probe    int32  // its running probe; noRef when none
+	rtt      roundTrip
+
+	missed   time.Duration // when a ping of ours last went unanswered, with nothing heard since
+	backoff  time.Duration // no accusation until then: the last ones were refuted
+	refuted  uint8         // accusations of ours refuted in a row
+	recheck  uint64        // timer: does its digest still differ
+	hinted   time.Duration // when the transport's last hint was followed
+	believe  uint64        // timer: its verdict, heard from others, waits for our own probe
+	verdict  uint64        // incarnation of that verdict
+	informed time.Duration // when it was last told that it is held suspect or failed
+	differs  bool          // its digest differed at the last recheck
+	reported bool          // that verdict came by gossip: pass it on when it is believed
+}
+
+func (n *Node) edgeOf(m *member) *edge {
+	if m.edge == nil {
+		m.edge = &edge{probe: noRef, missed: never, backoff: never, hinted: never, informed: never}
+	}
+	return m.edge
+}
+
+// roundTrip estimates mean and deviation of an edge's round trips, exponentially weighted by 1/8 (as RFC 6298 does for
+// the mean; the deviation here is a standard deviation).
+type roundTrip struct {
+	mean, variance float64 // seconds, seconds²
+	samples        int
+}
+
+func (r *roundTrip) add(d time.Duration) {
+	x := d.Seconds()
+	if r.samples == 0 {
+		// Half the first sample as deviation, like RFC 6298, so that the second is not held to an exact repeat.
+		r.mean, r.variance = x, x*x/4
+	} else {
+		diff := x - r.mean
+		r.mean += diff / 8
+		r.variance += (diff*diff - r.variance) / 8
+	}
+	r.samples++
+}
+
+func (r *roundTrip) average() time.Duration { return time.Duration(r.mean * float64(time.Second)) }
+
+// ackTimeout is how long a ping on this edge is waited for: mean + 6σ within the configured bounds, widened by this
+// member's own health score (detection rule 3; Lifeguard, section 4.1).
+func (n *Node) ackTimeout(e *edge) time.Duration {
+	wait := n.cfg.AckTimeout
+	if e.rtt.samples > 0 {
+		want := time.Duration((e.rtt.mean + 6*math.Sqrt(e.rtt.variance)) * float64(time.Second))
+		wait = min(max(want, n.cfg.AckTimeoutMin), n.cfg.AckTimeout)
+	}
+	return wait * time.Duration(n.health+1)
+}
+
+// healthMax is the worst local health score (Lifeguard, section 4.1).
+const healthMax = 8
+
+// feel moves the local health score: up when this member seems slow itself, down when a probe went well.
+func (n *Node) feel(delta int) { n.health = min(max(n.health+delta, 0), healthMax) }

@@ -1,0 +1,116 @@
+package swim
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+const (
+	// exchangeSpacing is the shortest time between two state exchanges that this member asks for on its own account.
+	exchangeSpacing = time.Second
+	// digestPatience is how long two views may differ before they are exchanged (detection rule 10).
+	digestPatience = 3 * time.Second
+)
+
+// A state block is the version, the number of members and an update for each. StateMax bounds its size, viewMax its count.
+
+// exchange asks the host to swap states with a peer.
+func (n *Node) exchange(to Peer, token uint64) {
+	n.exchanged = n.now
+	n.emit(Effect{Kind: EffectExchange, To: to, Token: token, Data: n.appendState(nil)})
+}
+
+// exchangeSoon is exchange, but not more often than exchangeSpacing.
+func (n *Node) exchangeSoon(to Peer) {
+	if n.now-n.exchanged >= exchangeSpacing && !n.going.leaving {
+		n.exchange(to, 0)
+	}
+}
+
+func (n *Node) appendState(b []byte) []byte {
+	b = append(b, wireVersion)
+	b = binary.AppendUvarint(b, uint64(len(n.refs)))
+	for _, m := range n.members {
+		if m != nil {
+			b = n.appendUpdate(b, m)
+		}
+	}
+	return b
+}
+
+// applyState merges a peer's state. Nothing is applied of a block that breaks a rule.
+func (n *Node) applyState(b []byte, from Peer) bool {
+	if len(b) > StateMax {
+		return false
+	}
+	r := reader{b: b}
+	version, count := r.byte(), r.uvarint()
+	if r.bad || version != wireVersion || count > viewMax || checkUpdates(r.b, int(count), StateMax) != nil {
+		return false
+	}
+	var u update
+	for len(r.b) > 0 && r.update(&u) {
+		n.apply(&u, from, true)
+	}
+	return true
+}
+
+func (n *Node) handleExchangeRequest(in Input) {
+	n.heardAny = n.now
+	if in.From.ID == n.self.id || !n.applyState(in.Data, in.From) {
+		n.counters.Malformed++
+		n.emit(Effect{Kind: EffectReply, Token: in.Token})
+		return
+	}
+	n.touch(in.From)
+	n.emit(Effect{Kind: EffectReply, Token: in.Token, Data: n.appendState(nil)})
+}
+
+func (n *Node) handleExchangeReply(in Input) {
+	n.heardAny = n.now
+	if !n.applyState(in.Data, in.From) {
+		n.counters.Malformed++
+		return
+	}
+	n.known = true
+	n.touch(in.From)
+}
+
+func (n *Node) touch(p Peer) {
+	if m := n.find(p.ID); m != nil {
+		m.heard = n.now
+	}
+}
+
+// sync is the regular exchange with a random member.
+func (n *Node) sync() {
+	n.syncTimer = n.timers.arm(timerSync, noRef, n.now+n.cfg.SyncInterval)
+	if m := n.randomLive(func(m *member) bool { return m.state == Alive }); m != nil {
+		n.exchangeSoon(m.peer())
+	}
+}
+
+// compare takes note of a peer's view digest. When it differs, the two look again after digestPatience.
+func (n *Node) compare(m *member, digest uint64) {
+	if digest == n.digest || m.live == noRef {
+		if m.edge != nil {
+			m.edge.recheck, m.edge.differs = 0, false
+		}
+		return
+	}
+	e := n.edgeOf(m)
+	switch {
+	case e.differs: // it differed a while ago, and still does
+		e.differs = false
+		n.exchangeSoon(m.peer())
+	case e.recheck == 0:
+		e.recheck = n.timers.arm(timerRecheck, m.ref, n.now+digestPatience)
+	}
+}
+
+// recheck pings a member whose view differed; the ack brings its digest.
+func (n *Node) recheck(m *member) {
+	m.edge.recheck, m.edge.differs = 0, true
+	n.seq++
+	n.send(m.peer(), &message{typ: messagePing, seq: n.seq}, nil)
+}

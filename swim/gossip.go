@@ -1,0 +1,163 @@
+package swim
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"time"
+)
+
+const (
+	// gossipSpacing is the shortest time between two rounds: what arrives in a burst leaves in one packet.
+	gossipSpacing = 10 * time.Millisecond
+	// arenaSize holds the packets of an ordinary step; a larger step gets further blocks of this size.
+	arenaSize = 16 << 10
+	// updateBytes is more than the longest update takes: id, incarnation, address, and tags or accusers.
+	updateBytes = 1280
+)
+
+// say queues m's claim and starts its first round at once rather than at the next tick (detection rule 9).
+func (n *Node) say(m *member, priority Priority) {
+	n.queue.put(m.ref, priority)
+	n.hurry()
+}
+
+// hurry brings the next gossip round forward.
+func (n *Node) hurry() {
+	at := max(n.now, n.gossiped+gossipSpacing)
+	if n.gossipTimer != 0 && n.gossipAt <= at {
+		return
+	}
+	n.gossipAt = at
+	n.gossipTimer = n.timers.arm(timerGossip, noRef, at)
+}
+
+// gossipRound sends what is queued to a few members, and again every GossipInterval while there is something left.
+func (n *Node) gossipRound() {
+	n.gossipTimer = 0
+	if n.queue.length == 0 {
+		return
+	}
+	n.gossiped = n.now
+	var chosen [fanoutMax]int32
+	count := 0
+	for range n.cfg.GossipFanout {
+		m := n.gossipPeer(chosen[:count])
+		if m == nil || n.queue.length == 0 {
+			break
+		}
+		chosen[count] = m.ref
+		count++
+		n.send(m.peer(), &message{typ: messageGossip}, nil)
+	}
+	if n.queue.length > 0 && count > 0 { // nobody there: the next newcomer starts the rounds again
+		n.gossipAt = n.now + n.cfg.GossipInterval
+		n.gossipTimer = n.timers.arm(timerGossip, noRef, n.gossipAt)
+	}
+}
+
+// gossipPeer picks a member to gossip to. With rings it is one with a warm connection, mostly: the targets and watchers
+// of all members together form a random graph of degree 2K, through which news spreads as through random choice, and
+// about 2K connections a member carry it. One choice in eight is anybody, so that no clique stays among itself.
+func (n *Node) gossipPeer(not []int32) *member {
+	fresh := func(m *member) bool { return !contains(not, m.ref) }
+	if n.cfg.Strategy == RingObservers && !n.mesh() && n.rng.IntN(8) != 0 {
+		total := len(n.observed) + len(n.watchers)
+		for range 4 {
+			if total == 0 {
+				break
+			}
+			i := n.rng.IntN(total)
+			var ref int32
+			if i < len(n.observed) {
+				ref = n.observed[i]
+			} else {
+				ref = n.watchers[i-len(n.observed)].ref
+			}
+			if m := n.members[ref]; m != nil && m.live != noRef && fresh(m) {
+				return m
+			}
+		}
+	}
+	return n.randomLive(fresh)
+}
+
+// sendsOf is how often an update is sent: λ·⌈log2(n+1)⌉ times (SWIM, section 4.1).
+func (n *Node) sendsOf() int { return n.cfg.GossipFactor * bits.Len(uint(len(n.live))) }
+
+// send encodes a datagram with as many queued updates as fit and emits it. A receiver that is not held alive is told so
+// first, so that it can answer (Lifeguard's buddy system, section 4.3). about, when not nil, is the subject of the matter:
+// its claim goes too, queued or not.
+func (n *Node) send(to Peer, msg *message, about *member) {
+	if msg.typ == messagePing {
+		msg.incarnation, msg.digest = n.self.incarnation, n.digest
+	}
+	if cap(n.arena)-len(n.arena) < DatagramMax+updateBytes {
+		n.arena = make([]byte, 0, arenaSize)
+	}
+	start := len(n.arena)
+	p := packet{b: appendMessage(n.arena[start:start:start+DatagramMax+updateBytes], msg)}
+	receiver := n.find(to.ID)
+	if receiver != nil && receiver.state != Alive {
+		p.put(n, receiver)
+	}
+	if about != nil && about != receiver {
+		p.put(n, about)
+	}
+	var refs [UpdatesMax]int32
+	limit := n.sendsOf()
+	for _, ref := range refs[:n.queue.choose(refs[:UpdatesMax-p.count])] {
+		m := n.members[ref]
+		if m != receiver && m != about && !p.put(n, m) {
+			break
+		}
+		n.queue.sent(ref, limit) // the receiver needs no word about itself; that counts as said
+	}
+	n.arena = n.arena[:start+len(p.b)]
+	n.emit(Effect{Kind: EffectSend, To: to, Data: p.b})
+}
+
+// packet is a datagram being filled with updates.
+type packet struct {
+	b     []byte
+	count int
+}
+
+// put adds m's claim, if it fits.
+func (p *packet) put(n *Node, m *member) bool {
+	size := len(p.b)
+	p.b = n.appendUpdate(p.b, m)
+	if len(p.b) > DatagramMax {
+		p.b = p.b[:size]
+		return false
+	}
+	p.count++
+	return true
+}
+
+// appendUpdate encodes what this view holds of m.
+func (n *Node) appendUpdate(b []byte, m *member) []byte {
+	head := byte(m.state) | updateHasAddr
+	if m.state == Alive && len(m.tags) > 0 {
+		head |= updateHasTags
+	}
+	accusers := m.suspicion != nil && (m.state == Suspect || m.state == Failed)
+	if accusers {
+		head |= updateHasAccusers
+	}
+	b = append(b, head)
+	b = appendID(b, m.id)
+	b = binary.AppendUvarint(b, m.incarnation)
+	b = appendAddr(b, m.addr)
+	if head&updateHasTags != 0 {
+		b = appendTags(b, m.tags)
+	}
+	if accusers {
+		list := m.suspicion.accusers
+		list = list[:min(len(list), accusersWireMax)]
+		b = append(b, byte(len(list)))
+		for i := range list {
+			b = appendID(b, list[i].id)
+		}
+	}
+	return b
+}

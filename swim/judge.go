@@ -1,0 +1,64 @@
+package swim
+
+// stall is a member's doubt about itself: it stood still, answers may lie unread in its receive queue, and until one
+// fresh round trip through that queue shows that it has no backlog it judges nobody (detection rule 7).
+type stall struct {
+	timer uint64 // not 0 while in doubt; ends the doubt when all goes well for two periods
+	since uint32 // an ack to a ping after this number is fresh
+}
+
+// stallPart of a protocol period is how late a due step may come before this member doubts itself.
+const stallPart = 4
+
+// noticeStall compares when this step was due with when it came.
+func (n *Node) noticeStall() {
+	t, ok := n.due()
+	if !ok || n.now-t.at <= n.cfg.ProtocolPeriod/stallPart || len(n.live) < 2 {
+		return
+	}
+	n.counters.Stalls++
+	n.stall.since = n.seq
+	n.stall.timer = n.timers.arm(timerProof, noRef, n.now+2*n.cfg.ProtocolPeriod)
+	for i := range n.probes {
+		n.restart(int32(i))
+	}
+	for i := range n.relayed {
+		// Too old to say anything about the target; the requester counts this as silence.
+		n.relayed[i].timer = 0
+	}
+	for range 3 {
+		m := n.randomLive(func(*member) bool { return true })
+		n.seq++
+		n.send(m.peer(), &message{typ: messagePing, seq: n.seq}, nil)
+	}
+}
+
+// restart begins a running probe anew, because its waits passed while this member stood still.
+func (n *Node) restart(slot int32) {
+	p := &n.probes[slot]
+	m := n.members[p.ref]
+	if p.phase == phaseIdle || m == nil {
+		return
+	}
+	why, reason := p.purpose, p.reason
+	n.endProbe(p)
+	if why == purposeRegular && m.edge.observed || why == purposeBelieve || why == purposeRetry || m.live != noRef {
+		n.startProbe(m, why, reason)
+	}
+}
+
+// proven ends the doubt when seq belongs to a ping sent after this member stood still.
+func (n *Node) proven(seq uint32) {
+	if n.stall.timer != 0 && int32(seq-n.stall.since) > 0 {
+		n.stall = stall{}
+	}
+}
+
+// mayJudge reports whether this member may accuse or convict: somebody reached it within the last two periods, and it has
+// no backlog. Of two members, each has only the other to hear from.
+func (n *Node) mayJudge() bool {
+	if n.stall.timer != 0 {
+		return false
+	}
+	return len(n.live) <= 2 || n.now-n.heardAny <= 2*n.cfg.ProtocolPeriod
+}

@@ -1,0 +1,329 @@
+package swim
+
+import "time"
+
+// purpose of a probe: what a miss means.
+type purpose uint8
+
+const (
+	purposeRegular     purpose = iota + 1 // a miss is checked through relays, then an accusation
+	purposeHint                           // the transport, or somebody's state, brought it forward; else like regular
+	purposeCorroborate                    // somebody accused it: a miss is a further accusation
+	purposeRetry                          // it is held failed: a miss says nothing new
+	purposeBelieve                        // a verdict came from others: a miss is reason to believe it
+)
+
+// phase of a probe.
+type phase uint8
+
+const (
+	phaseIdle     phase = iota
+	phasePing           // pinged once
+	phaseRepeat         // pinged again at 60 % of the wait
+	phaseIndirect       // relays asked
+)
+
+const (
+	relaysMax    = 8
+	fanoutMax    = 16
+	repeatAtPart = 0.6 // of the ack timeout: an unanswered ping is sent once more
+)
+
+// probe is one attempt to reach a member. A member has at most one.
+type probe struct {
+	phase       phase
+	purpose     purpose
+	ref         int32
+	seq         uint32
+	incarnation uint64 // of the target when it began
+	sent        time.Duration
+	wait        time.Duration // ack timeout it was given
+	timer       uint64
+	reason      string
+	relays      [relaysMax]relay
+	asked       int
+}
+
+type relay struct {
+	ref    int32
+	answer Answer
+}
+
+// startProbe pings m, unless a probe of it is running: then the weightier purpose is what a miss will mean.
+func (n *Node) startProbe(m *member, why purpose, reason string) {
+	e := n.edgeOf(m)
+	if e.probe != noRef {
+		p := &n.probes[e.probe]
+		if why == purposeBelieve || why == purposeCorroborate && p.purpose == purposeRegular && p.phase != phaseIndirect {
+			p.purpose = why
+		}
+		return
+	}
+	slot := n.probeSlot()
+	p := &n.probes[slot]
+	n.seq++
+	*p = probe{
+		phase: phasePing, purpose: why, ref: m.ref, seq: n.seq, incarnation: m.incarnation,
+		sent: n.now, wait: n.ackTimeout(e), reason: reason,
+	}
+	e.probe = slot
+	n.counters.Probes++
+	n.ping(m, p)
+	repeat := time.Duration(float64(p.wait) * repeatAtPart)
+	p.timer = n.timers.arm(timerProbe, slot, n.now+repeat)
+}
+
+// probeSlot finds an idle slot. There are never more probes than members.
+func (n *Node) probeSlot() int32 {
+	for i := range n.probes {
+		if n.probes[i].phase == phaseIdle {
+			return int32(i)
+		}
+	}
+	n.probes = append(n.probes, probe{})
+	return int32(len(n.probes) - 1)
+}
+
+func (n *Node) ping(m *member, p *probe) {
+	msg := message{typ: messagePing, seq: p.seq}
+	if p.purpose == purposeRegular && n.cfg.Strategy == RingObservers {
+		msg.flags = flagRegular
+	}
+	n.send(m.peer(), &msg, nil)
+}
+
+// endProbe frees the probe's slot.
+func (n *Node) endProbe(p *probe) {
+	if m := n.members[p.ref]; m != nil && m.edge != nil {
+		m.edge.probe = noRef
+	}
+	p.phase, p.timer = phaseIdle, 0
+}
+
+// abandonProbe drops the probe of a member that is live no more.
+func (n *Node) abandonProbe(m *member) {
+	if m.edge != nil && m.edge.probe != noRef {
+		n.endProbe(&n.probes[m.edge.probe])
+	}
+}
+
+// probeTimer carries a probe on when its present wait is over.
+func (n *Node) probeTimer(slot int32) {
+	p := &n.probes[slot]
+	m := n.members[p.ref]
+	if m == nil {
+		n.endProbe(p)
+		return
+	}
+	switch p.phase {
+	case phasePing:
+		p.phase = phaseRepeat
+		n.ping(m, p)
+		p.timer = n.timers.arm(timerProbe, slot, max(p.sent+p.wait, n.now+1))
+	case phaseRepeat:
+		n.missed(m, slot)
+	case phaseIndirect:
+		n.judgeRelays(m, p)
+	}
+}
+
+// missed decides what two unanswered pings mean.
+func (n *Node) missed(m *member, slot int32) {
+	p := &n.probes[slot]
+	n.counters.Missed++
+	m.edge.missed = n.now
+	switch p.purpose {
+	case purposeRetry:
+		n.endProbe(p)
+	case purposeBelieve:
+		n.endProbe(p)
+		n.believe(m)
+	case purposeCorroborate:
+		n.endProbe(p)
+		if m.state == Suspect && m.incarnation == p.incarnation {
+			n.accuse(m, n.evidenceOf(m, p))
+		}
+	default:
+		n.askRelays(m, slot)
+	}
+}
+
+// askRelays sends ping-reqs: to observers of the target, which are warm towards it, and to at least one random member
+// (detection rule 4).
+func (n *Node) askRelays(m *member, slot int32) {
+	p := &n.probes[slot]
+	p.phase, p.asked = phaseIndirect, 0
+	want := n.cfg.IndirectProbes
+	if n.cfg.Strategy == RingObservers {
+		observers := n.observersOf(m)
+		n.rng.Shuffle(len(observers), func(i, j int) { observers[i], observers[j] = observers[j], observers[i] })
+		for _, ref := range observers {
+			if p.asked == want-1 {
+				break
+			}
+			n.askRelay(m, p, n.members[ref])
+		}
+	}
+	for p.asked < want {
+		c := n.randomLive(func(c *member) bool { return c.state == Alive && c != m && !p.askedOf(c.ref) })
+		if c == nil {
+			break
+		}
+		n.askRelay(m, p, c)
+	}
+	if p.asked == 0 {
+		n.judgeRelays(m, p)
+		return
+	}
+	wait := min(4*p.wait, n.cfg.IndirectTimeout*time.Duration(n.health+1))
+	p.timer = n.timers.arm(timerProbe, slot, n.now+wait)
+}
+
+func (n *Node) askRelay(m *member, p *probe, c *member) {
+	if c.state != Alive || p.asked == relaysMax {
+		return
+	}
+	p.relays[p.asked] = relay{ref: c.ref}
+	p.asked++
+	n.send(c.peer(), &message{typ: messagePingReq, seq: p.seq, target: m.peer()}, nil)
+}
+
+func (p *probe) askedOf(ref int32) bool {
+	for _, r := range p.relays[:p.asked] {
+		if r.ref == ref {
+			return true
+		}
+	}
+	return false
+}
+
+// judgeRelays ends an indirect probe that no ack ended.
+func (n *Node) judgeRelays(m *member, p *probe) {
+	nacks := 0
+	for _, r := range p.relays[:p.asked] {
+		if r.answer == Nacked {
+			nacks++
+		}
+	}
+	evidence := n.evidenceOf(m, p)
+	asked, unchanged := p.asked, m.incarnation == p.incarnation
+	n.endProbe(p)
+	if asked-nacks > nacks {
+		n.feel(+1) // relays that promised an answer kept silent: more likely our own fault (Lifeguard, section 4.1)
+	}
+	switch {
+	case !unchanged || !m.state.Live():
+	case asked > 0 && nacks == 0, n.health >= doubtfulHealth && nacks < min(asked, 2):
+		n.probeSoon(m)
+	default:
+		n.accuse(m, evidence)
+	}
+}
+
+// doubtfulHealth is the score from which this member wants two relays to agree before it accuses.
+const doubtfulHealth = 3
+
+// probeSoon tries a member again after a quarter of a period instead of a whole cycle.
+func (n *Node) probeSoon(m *member) {
+	if m.edge.observed {
+		m.edge.timer = n.timers.arm(timerEdge, m.ref, n.now+n.cfg.ProtocolPeriod/4)
+	}
+}
+
+// evidenceOf writes down what a probe found.
+func (n *Node) evidenceOf(m *member, p *probe) Evidence {
+	e := Evidence{
+		Reason: p.reason, Probes: 2, Timeout: p.wait, RTT: m.edge.rtt.average(),
+		LastHeard: n.wall(m.heard), LocalHealth: n.health,
+	}
+	for _, r := range p.relays[:p.asked] {
+		if c := n.members[r.ref]; c != nil {
+			e.Relays = append(e.Relays, RelayAnswer{c.id, r.answer})
+		}
+	}
+	return e
+}
+
+// handleAck takes an ack of a ping: one of this member's own probes, or one that it sent as a relay.
+func (n *Node) handleAck(m *member, msg *message) {
+	n.known = true
+	n.proven(msg.seq)
+	n.departureAck(msg.seq)
+	for i := range n.probes {
+		p := &n.probes[i]
+		if p.phase == phaseIdle || p.seq != msg.seq {
+			continue
+		}
+		target := n.members[p.ref]
+		if m == target {
+			if p.phase == phasePing { // a repeated ping's ack could belong to either
+				m.edge.rtt.add(n.now - p.sent)
+				n.feel(-1)
+			}
+			n.endProbe(p)
+			n.reached(m)
+			n.reschedule(m, msg.dueMS)
+		} else if p.phase == phaseIndirect && p.askedOf(m.ref) {
+			n.endProbe(p)
+			n.reached(target)
+		}
+		return
+	}
+	n.relayAck(m, msg.seq)
+}
+
+// handleNack takes a relay's word that it cannot reach the target either.
+func (n *Node) handleNack(m *member, seq uint32) {
+	n.proven(seq)
+	for i := range n.probes {
+		p := &n.probes[i]
+		if p.phase != phaseIndirect || p.seq != seq {
+			continue
+		}
+		waiting := 0
+		for j := range p.relays[:p.asked] {
+			r := &p.relays[j]
+			if r.ref == m.ref {
+				r.answer = Nacked
+			}
+			if r.answer == Silent {
+				waiting++
+			}
+		}
+		if waiting == 0 {
+			n.judgeRelays(n.members[p.ref], p)
+		}
+		return
+	}
+}
+
+// reached notes that a probe came through.
+func (n *Node) reached(m *member) {
+	m.edge.missed = never
+	m.edge.believe = 0
+}
+
+// handleDown brings a probe forward on the transport's word: through relays at once where nothing listens, directly
+// where the peer may just have been restarted (transport rule 4). It is never a verdict, and it is taken once in half a
+// period: every packet to a dead port may bring one.
+func (n *Node) handleDown(in Input) {
+	m := n.find(in.From.ID)
+	if m == nil || m.ref == selfRef || m.live == noRef || n.going.leaving {
+		return
+	}
+	e := n.edgeOf(m)
+	asRelay := in.Down == DownUnreachable && n.relayDown(m)
+	if e.probe == noRef && (asRelay || n.now-e.hinted < n.cfg.ProtocolPeriod/2) {
+		return
+	}
+	e.hinted = n.now
+	n.startProbe(m, purposeHint, in.Down.String())
+	if in.Down != DownUnreachable {
+		return
+	}
+	slot := e.probe
+	if p := &n.probes[slot]; p.phase == phasePing || p.phase == phaseRepeat {
+		p.reason = in.Down.String()
+		n.missed(m, slot)
+	}
+}

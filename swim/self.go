@@ -1,0 +1,133 @@
+package swim
+
+import "time"
+
+// aboutSelf answers a claim about this member. Nobody but its owner raises an incarnation, so any claim that is not
+// simply the present one is answered by a higher one (SWIM, section 4.2).
+func (n *Node) aboutSelf(u *update, from Peer) {
+	c := u.claim
+	kind, evidence := TransitionJoined, Evidence{Reason: "an earlier life is remembered"}
+	if n.known && (c.state == Suspect || c.state == Failed) {
+		kind, evidence = TransitionRefuted, n.heldAgainst(u)
+	}
+	switch {
+	case n.going.leaving:
+		return // whatever they say, it is about to be Left
+	case c.incarnation < n.self.incarnation:
+		if c.state != Alive {
+			n.say(n.self, Critical) // overtaken, but its author may have missed the refutation
+		}
+	case c.incarnation == n.self.incarnation && c.state == Alive:
+		if u.addr == n.self.addr && equalTags(u.tags, n.self.tags) {
+			return
+		}
+		n.rise(c.incarnation, kind, evidence)
+	default:
+		if kind == TransitionRefuted {
+			n.counters.Refutations++
+			n.feel(+1) // somebody could not reach us: perhaps we are slow (Lifeguard, section 4.1)
+		}
+		n.rise(c.incarnation, kind, evidence)
+	}
+	if m := n.find(from.ID); m != nil && c.state != Alive {
+		n.send(m.peer(), &message{typ: messageGossip}, n.self)
+	}
+}
+
+// heldAgainst writes down who accused this member of what.
+func (n *Node) heldAgainst(u *update) Evidence {
+	evidence := Evidence{Reason: "held " + u.claim.state.String()}
+	r := reader{b: u.accusers}
+	for len(r.b) > 0 {
+		evidence.Accusers = append(evidence.Accusers, Accuser{ID: n.nameOf(r.id()), At: n.wall(n.now)})
+	}
+	return evidence
+}
+
+// rise puts this member's incarnation above incarnation.
+func (n *Node) rise(incarnation uint64, kind TransitionKind, evidence Evidence) {
+	if incarnation < n.self.incarnation || incarnation >= IncarnationMax-1 || n.going.leaving {
+		return
+	}
+	evidence.Previous = n.self.incarnation
+	n.adopt(n.self, claim{incarnation + 1, Alive})
+	n.report(Transition{Kind: kind, Own: true, Evidence: evidence}, n.self, Alive)
+	n.say(n.self, Critical)
+}
+
+// setTags replaces this member's tags under a higher incarnation.
+func (n *Node) setTags(tags Tags) {
+	if n.going.leaving || tags.Equal(n.self.tags) || tags.Validate() != nil || n.self.incarnation >= IncarnationMax-1 {
+		return
+	}
+	n.self.tags = tags
+	previous := n.self.incarnation
+	n.adopt(n.self, claim{previous + 1, Alive})
+	n.report(Transition{Kind: TransitionTagged, Own: true, Evidence: Evidence{Previous: previous}}, n.self, Alive)
+	n.say(n.self, Medium)
+}
+
+// departure is a graceful leave under way.
+type departure struct {
+	leaving bool
+	timer   uint64
+	since   uint32 // acks of pings after this number know of the departure
+	acks    int
+	until   time.Duration
+}
+
+const (
+	// LeaveWait is how long a departure waits for acknowledgement at most.
+	LeaveWait = 5 * time.Second
+	// leaveAcks is how many members must acknowledge a departure, where there are so many.
+	leaveAcks = 3
+	// leaveFanout is how many members are told directly in each round of a departure.
+	leaveFanout = 8
+)
+
+// leave declares this member Left and makes sure that some others know before it goes.
+func (n *Node) leave() {
+	if n.going.leaving {
+		return
+	}
+	n.going = departure{leaving: true, since: n.seq, until: n.now + LeaveWait}
+	before := n.self.state
+	n.adopt(n.self, claim{n.self.incarnation, Left})
+	n.report(Transition{Kind: TransitionLeft, Own: true}, n.self, before)
+	n.say(n.self, Critical)
+	n.departing()
+}
+
+// departing tells a round of members, until enough of them acknowledged or the time is up.
+func (n *Node) departing() {
+	n.going.timer = 0
+	if n.now >= n.going.until || n.departed() {
+		n.emit(Effect{Kind: EffectGone})
+		return
+	}
+	var told [leaveFanout]int32
+	for i := range told {
+		m := n.randomLive(func(m *member) bool { return !contains(told[:i], m.ref) })
+		if m == nil {
+			break
+		}
+		told[i] = m.ref
+		n.seq++
+		n.send(m.peer(), &message{typ: messagePing, seq: n.seq}, n.self)
+	}
+	n.going.timer = n.timers.arm(timerGone, noRef, min(n.now+n.cfg.AckTimeout, n.going.until))
+}
+
+// departed reports whether enough members know. This member no longer counts as live itself.
+func (n *Node) departed() bool { return n.going.acks >= min(leaveAcks, len(n.live)) }
+
+// departureAck counts an ack of a ping that carried the departure.
+func (n *Node) departureAck(seq uint32) {
+	if n.going.timer == 0 || int32(seq-n.going.since) <= 0 {
+		return
+	}
+	if n.going.acks++; n.departed() {
+		n.going.timer = 0
+		n.emit(Effect{Kind: EffectGone})
+	}
+}

@@ -1,0 +1,221 @@
+package swim
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	quorumMax     = 3  // distinct accusers that a verdict needs, where there are so many members
+	shrinkSteps   = 5  // accusers beyond the first after which a suspicion is as short as it gets
+	accusersMax   = 16 // accusers remembered; more change nothing
+	suspicionLeap = 4  // a suspicion's Max is 4·log10(n) periods, 4 s at least
+)
+
+// suspicionFloor is the shortest default for SuspicionMax.
+const suspicionFloor = 4 * time.Second
+
+// suspicion is what this view holds against one member at its present incarnation. Every member keeps it, not only those
+// that accuse, and each reaches its verdict alone (Lifeguard, section 4.2).
+type suspicion struct {
+	began    time.Duration
+	accusers []accuser
+	timer    uint64
+	mine     bool // this member is among the accusers
+}
+
+type accuser struct {
+	id ID
+	at time.Duration
+}
+
+func (s *suspicion) named(id []byte) bool {
+	for i := range s.accusers {
+		if string(s.accusers[i].id) == string(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// Quorum is the number of distinct accusers that a verdict needs among live members, the subject included.
+func Quorum(live int) int { return max(min(quorumMax, live-1), 1) }
+
+// accuse puts this member's own accusation of m on record and tells everybody whom it concerns (detection rule 5).
+func (n *Node) accuse(m *member, evidence Evidence) {
+	if !m.state.Live() || n.going.leaving || m.suspicion != nil && m.suspicion.mine {
+		return
+	}
+	if n.now < m.edge.backoff || !n.mayJudge() {
+		n.probeSoon(m)
+		return
+	}
+	before := m.state
+	s := n.suspect(m)
+	s.mine = true
+	n.addAccuser(s, n.self.id)
+	n.counters.Accusations++
+	n.report(Transition{Kind: TransitionSuspected, Own: true, Evidence: evidence}, m, before)
+	n.say(m, Critical)
+	n.send(m.peer(), &message{typ: messageGossip}, m)
+	if n.cfg.Strategy == RingObservers {
+		for _, ref := range n.observersOf(m) {
+			n.send(n.members[ref].peer(), &message{typ: messageGossip}, m)
+		}
+	}
+	n.review(m)
+}
+
+// suspect makes m a suspect, if it is not one, and returns the suspicion.
+func (n *Node) suspect(m *member) *suspicion {
+	if m.suspicion == nil || m.state != Suspect {
+		m.suspicion = &suspicion{began: n.now}
+		n.adopt(m, claim{m.incarnation, Suspect})
+	}
+	return m.suspicion
+}
+
+func (n *Node) addAccuser(s *suspicion, id ID) {
+	if len(s.accusers) < accusersMax {
+		s.accusers = append(s.accusers, accuser{id, n.now})
+	}
+}
+
+// accused takes others' accusations of m at its present incarnation. New ones are passed on; and whoever observes m, or
+// just missed it, answers with its own (corroboration, detection rule 5).
+func (n *Node) accused(m *member, u *update) {
+	before := m.state
+	s := n.suspect(m)
+	fresh := before != Suspect
+	r := reader{b: u.accusers}
+	for len(r.b) > 0 {
+		id := r.id()
+		if !s.named(id) && string(id) != string(n.self.id) && string(id) != string(m.id) {
+			n.addAccuser(s, n.nameOf(id))
+			fresh = true
+		}
+	}
+	if !fresh {
+		return
+	}
+	if before != Suspect {
+		author := n.self.id
+		if len(s.accusers) > 0 {
+			author = s.accusers[0].id
+		}
+		n.report(Transition{Kind: TransitionSuspected, Author: author}, m, before)
+	}
+	n.say(m, Critical)
+	n.corroborate(m, s)
+	n.review(m)
+}
+
+// nameOf returns the id as a string, shared with the view's row where there is one.
+func (n *Node) nameOf(id []byte) ID {
+	if m := n.lookup(id); m != nil {
+		return m.id
+	}
+	return ID(id)
+}
+
+func (n *Node) corroborate(m *member, s *suspicion) {
+	if s.mine || m.edge == nil || n.going.leaving {
+		return
+	}
+	e := m.edge
+	recently := n.now-e.missed < 2*n.cfg.ProtocolPeriod
+	switch {
+	case recently && m.heard < e.missed:
+		n.accuse(m, Evidence{
+			Reason: "missed it too", Probes: 2, Timeout: n.ackTimeout(e), RTT: e.rtt.average(),
+			LastHeard: n.wall(m.heard), LocalHealth: n.health,
+		})
+	case e.observed || n.cfg.Strategy == RoundRobin && len(s.accusers) < Quorum(len(n.live)):
+		n.startProbe(m, purposeCorroborate, "probe timeout")
+	}
+}
+
+// standing counts the accusers of m: those that said so, and its observers that are under suspicion themselves and
+// cannot speak (detection rule 6). With a list it also writes them down.
+func (n *Node) standing(m *member, list *[]Accuser) int {
+	s := m.suspicion
+	count := len(s.accusers)
+	for i := range s.accusers {
+		if list != nil {
+			*list = append(*list, Accuser{ID: s.accusers[i].id, At: n.wall(s.accusers[i].at)})
+		}
+	}
+	if n.suspects < 2 {
+		return count
+	}
+	for _, ref := range n.observersOf(m) {
+		c := n.members[ref]
+		if c.state == Suspect && !s.named([]byte(c.id)) {
+			count++
+			if list != nil {
+				*list = append(*list, Accuser{ID: c.id, At: n.wall(c.since), Implicit: true})
+			}
+		}
+	}
+	return count
+}
+
+// suspicionTime is Max − (Max − Min)·ln(c+1)/ln(k+1) for c accusers beyond the first; it shrinks only once the quorum is
+// there (Lifeguard, section 4.2; detection rule 6).
+func (n *Node) suspicionTime(accusers int) time.Duration {
+	live := len(n.live)
+	longest := n.cfg.SuspicionMax
+	if longest == 0 {
+		longest = max(time.Duration(suspicionLeap*math.Log10(float64(max(live, 1)))*float64(n.cfg.ProtocolPeriod)), suspicionFloor)
+		longest = max(longest, n.cfg.SuspicionMin)
+	}
+	steps := min(shrinkSteps, live-2)
+	if accusers < Quorum(live) || steps < 1 {
+		return longest
+	}
+	c := min(accusers-1, steps)
+	part := math.Log(float64(c+1)) / math.Log(float64(steps+1))
+	return longest - time.Duration(part*float64(longest-n.cfg.SuspicionMin))
+}
+
+// review looks at a suspicion again: when an accuser came, when its time may be over, and every half period between,
+// since other members may have become silent accusers meanwhile.
+func (n *Node) review(m *member) {
+	s := m.suspicion
+	if s == nil || m.state != Suspect {
+		return
+	}
+	count := n.standing(m, nil)
+	end := s.began + n.suspicionTime(count)
+	if n.now < end {
+		s.timer = n.timers.arm(timerSuspicion, m.ref, min(end, n.now+n.cfg.ProtocolPeriod/2))
+		return
+	}
+	if !n.mayJudge() || n.going.leaving {
+		s.timer = n.timers.arm(timerSuspicion, m.ref, n.now+n.cfg.ProtocolPeriod/4)
+		return
+	}
+	if count < Quorum(len(n.live)) {
+		// Time is up without a quorum: that is no verdict. Start over, and look again ourselves.
+		s.began = n.now
+		s.timer = n.timers.arm(timerSuspicion, m.ref, n.now+n.cfg.ProtocolPeriod/2)
+		n.say(m, Critical)
+		if m.edge != nil && m.edge.observed {
+			n.startProbe(m, purposeCorroborate, "probe timeout")
+		}
+		return
+	}
+	n.convict(m)
+}
+
+// convict declares m failed. Only accusers put the verdict on record: they have evidence of their own.
+func (n *Node) convict(m *member) {
+	s := m.suspicion
+	evidence := Evidence{Reason: "suspicion time over", Since: n.wall(s.began), LocalHealth: n.health, LastHeard: n.wall(m.heard)}
+	n.standing(m, &evidence.Accusers)
+	before := m.state
+	n.adopt(m, claim{m.incarnation, Failed})
+	n.counters.Verdicts++
+	n.report(Transition{Kind: TransitionFailed, Own: s.mine, Author: n.self.id, Evidence: evidence}, m, before)
+	n.say(m, High)
+}
