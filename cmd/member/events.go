@@ -1,0 +1,227 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/events"
+	"rollcall/infra/cli"
+)
+
+func init() { register(newEvents) }
+
+// pageSize is how many events are asked for at once; the API gives no more.
+const pageSize = 1000
+
+// event is one event as the API shows it.
+type event struct {
+	Position uint64  `json:"position"`
+	Stored   string  `json:"stored"`
+	Outcome  outcome `json:"outcome"`
+	Event    struct {
+		ID      string `json:"id"`
+		Type    string `json:"type"`
+		Subject string `json:"subject"`
+		Time    string `json:"time"`
+		Data    struct {
+			Author      string          `json:"author"`
+			Incarnation uint64          `json:"incarnation"`
+			Evidence    json.RawMessage `json:"evidence"`
+		} `json:"data"`
+	} `json:"event"`
+
+	raw json.RawMessage // all of it
+}
+
+// outcome is what the log's history made of an event.
+type outcome struct {
+	Result string `json:"result"`
+	Reason string `json:"reason"`
+	Before string `json:"before"`
+	After  string `json:"after"`
+}
+
+func (o outcome) String() string {
+	if o.Reason == "" {
+		return o.Result
+	}
+	return o.Result + ": " + o.Reason
+}
+
+// kind is the type without what is the same in all of them: rollcall.node.joined.v1 is joined.
+func (e event) kind() string {
+	kind := strings.TrimPrefix(e.Event.Type, "rollcall.node.")
+	return strings.TrimSuffix(kind, ".v1")
+}
+
+func newEvents() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "events",
+		Short: "Print what happened, in the order of the log",
+		Long: `Print the events of the log in their order, the whole of it unless --from or --limit say otherwise. With --watch, go
+on with what happens: from --from on, or from now; a lost connection is resumed without a gap or a repetition.
+
+With -o json, a line is one event: its position, what became of it, and the CloudEvent.`,
+		Example: "  member events --node n3\n  member events --watch --kind failed -o json",
+		Args:    cobra.NoArgs,
+	}
+	q := questionFlags(cmd)
+	from := cmd.Flags().Uint64("from", 0, "first `POSITION` to print")
+	limit := cmd.Flags().Uint64("limit", 0, "print at most `N` events; 0 prints all")
+	node := cmd.Flags().String("node", "", "only events about this node `ID`")
+	kind := cmd.Flags().String("kind", "", "only events of this `KIND`")
+	watch := cmd.Flags().BoolP("watch", "w", false, "go on with what happens, until interrupted")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *kind != "" && !events.Kind(*kind).Valid() {
+			return cli.Errorf(cli.ErrUsage, "--kind %q is none of %q", *kind, events.Kinds())
+		}
+		filter := url.Values{}
+		setUnlessEmpty(filter, "node", *node)
+		setUnlessEmpty(filter, "kind", *kind)
+		c, err := q.client()
+		if err != nil {
+			return err
+		}
+		p := newEventPrinter(cmd.OutOrStdout(), *q.output)
+		if !*watch {
+			return q.printPages(cmd, c, filter, *from, *limit, p)
+		}
+		if err := p.flush(); err != nil {
+			return err
+		}
+		return c.watchEvents(cmd, filter, *from, *limit, p)
+	}
+	return cmd
+}
+
+func setUnlessEmpty(query url.Values, name, value string) {
+	if value != "" {
+		query.Set(name, value)
+	}
+}
+
+// printPages prints what the log holds up to where the first page saw it end.
+func (q *question) printPages(cmd *cobra.Command, c *client, filter url.Values, from, limit uint64, p *eventPrinter) error {
+	printed, end := uint64(0), uint64(0)
+	for {
+		size := uint64(pageSize)
+		if limit > 0 {
+			size = min(size, limit-printed)
+		}
+		filter.Set("limit", strconv.FormatUint(size, 10))
+		if from > 0 {
+			filter.Set("from", strconv.FormatUint(from, 10))
+		}
+		var page struct {
+			answer
+			Events []json.RawMessage `json:"events"`
+			Next   uint64            `json:"next"`
+		}
+		if _, err := c.get(cmd.Context(), &page, filter, "v1", "events"); err != nil {
+			return err
+		}
+		if end == 0 {
+			end = page.Position
+		}
+		for _, raw := range page.Events {
+			e := event{raw: raw}
+			if err := json.Unmarshal(raw, &e); err != nil {
+				return fmt.Errorf("an event of the answer is not as expected: %w: %s", err, raw)
+			}
+			p.add(e)
+		}
+		if err := p.flush(); err != nil {
+			return err
+		}
+		printed += uint64(len(page.Events))
+		if page.Next > end || page.Next <= from || limit > 0 && printed >= limit {
+			return q.judge(page.answer)
+		}
+		from = page.Next
+	}
+}
+
+// watchEvents prints what happens from position from on, or from now, until interrupted or limit events are printed.
+func (c *client) watchEvents(cmd *cobra.Command, filter url.Values, from, limit uint64, p *eventPrinter) error {
+	if from == 0 {
+		position, err := c.now(cmd.Context())
+		if err != nil {
+			return err
+		}
+		from = position + 1
+	}
+	printed := uint64(0)
+	err := c.follow(cmd.Context(), cmd.ErrOrStderr(), from, filter, func(e event) error {
+		p.add(e)
+		if err := p.flush(); err != nil {
+			return err
+		}
+		if printed++; printed == limit {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+// errEnough ends a watch that has printed what was asked for.
+var errEnough = errors.New("enough")
+
+// eventPrinter prints events as they come.
+type eventPrinter struct {
+	w      io.Writer
+	output cli.Output
+	table  *cli.Table // of the outputs with columns
+	lines  strings.Builder
+}
+
+func newEventPrinter(w io.Writer, output cli.Output) *eventPrinter {
+	p := &eventPrinter{w: w, output: output}
+	header := []string{"POSITION", "TIME", "KIND", "NODE", "INCARNATION", "AUTHOR", "WHY"}
+	switch output {
+	case cli.OutputWide:
+		header = append(header, "OUTCOME", "STATE", "ID")
+		fallthrough
+	case cli.OutputTable:
+		p.table = cli.NewTable(w, header...)
+	}
+	return p
+}
+
+func (p *eventPrinter) add(e event) {
+	data := e.Event.Data
+	row := []string{
+		strconv.FormatUint(e.Position, 10), instant(e.Event.Time), e.kind(), e.Event.Subject,
+		strconv.FormatUint(data.Incarnation, 10), data.Author, why(data.Evidence),
+	}
+	switch p.output {
+	case cli.OutputJSON:
+		p.lines.Write(e.raw)
+		p.lines.WriteByte('\n')
+	case cli.OutputName:
+		fmt.Fprintln(&p.lines, e.Event.ID)
+	case cli.OutputWide:
+		p.table.Row(append(row, e.Outcome.String(), e.Outcome.After, e.Event.ID)...)
+	default:
+		p.table.Row(row...)
+	}
+}
+
+func (p *eventPrinter) flush() error {
+	if p.table != nil {
+		return p.table.Flush()
+	}
+	_, err := io.WriteString(p.w, p.lines.String())
+	p.lines.Reset()
+	return err
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"rollcall/events"
+)
+
+// why is an author's evidence in a few words, for a column; -o json has all of it. Evidence that cannot be read is empty
+// here: a foreign author may put anything there.
+func why(raw json.RawMessage) string {
+	e, err := events.ParseEvidence(raw)
+	if err != nil {
+		return ""
+	}
+	var parts []string
+	say := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	if e.Reason != "" {
+		say("%s", e.Reason)
+	}
+	if e.Probes > 0 {
+		say("%d probes unanswered", e.Probes)
+	}
+	if len(e.Relays) > 0 {
+		say("relays %s", join(e.Relays, func(r events.Relay) string { return r.ID + "=" + r.Answer }))
+	}
+	if e.Phi > 0 {
+		say("phi %.1f", e.Phi)
+	}
+	if len(e.Accusers) > 0 {
+		say("accused by %s", join(e.Accusers, func(a events.Accuser) string { return a.ID }))
+	}
+	if e.Previous > 0 {
+		say("incarnation %d before", e.Previous)
+	}
+	if e.Late != "" {
+		say("%s", e.Late)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func join[T any](list []T, text func(T) string) string {
+	parts := make([]string, len(list))
+	for i, item := range list {
+		parts[i] = text(item)
+	}
+	return strings.Join(parts, ",")
+}

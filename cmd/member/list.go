@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/infra/cli"
+)
+
+func init() { register(newList) }
+
+// node is one node as the API shows it.
+type node struct {
+	ID            string            `json:"id"`
+	Address       string            `json:"address"`
+	State         string            `json:"state"`
+	Incarnation   uint64            `json:"incarnation"`
+	Tags          map[string]string `json:"tags"`
+	Since         string            `json:"since"`
+	SincePosition uint64            `json:"since_position"`
+	Accusers      []string          `json:"accusers"`
+}
+
+// nodes is the answer to who is on the roll.
+type nodes struct {
+	answer
+	Nodes []json.RawMessage `json:"nodes"`
+}
+
+func newList() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "Print who is on the roll, and in which state",
+		Long: `Print who is on the roll, and in which state. With --watch, print a node again whenever something about it changes,
+until interrupted; a node that was printed is followed into states that --status does not name.
+
+With -o json, a line is the API's whole answer, or with --watch one node.`,
+		Example: "  member list --status alive,suspect --tag role=web\n  member list --at 2026-03-01T12:00:00Z -o wide",
+		Args:    cobra.NoArgs,
+	}
+	q := questionFlags(cmd)
+	status := cmd.Flags().StringSlice("status", nil, "only nodes in one of these `STATES`: alive, suspect, failed, left")
+	tags := cmd.Flags().StringArray("tag", nil, "only nodes with the tag `KEY=VALUE`; may be repeated")
+	at := atFlag(cmd)
+	minPosition := cmd.Flags().Uint64("min-position", 0, "wait until the answer includes this `POSITION` of the log")
+	watch := cmd.Flags().BoolP("watch", "w", false, "go on with what changes, until interrupted")
+	cmd.MarkFlagsMutuallyExclusive("at", "watch")
+	cmd.MarkFlagsMutuallyExclusive("at", "min-position")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := q.client()
+		if err != nil {
+			return err
+		}
+		filter := url.Values{"tag": *tags}
+		setUnlessEmpty(filter, "status", strings.Join(*status, ","))
+		query := maps.Clone(filter)
+		setUnlessEmpty(query, "at", *at)
+		if *minPosition > 0 {
+			query.Set("min_position", strconv.FormatUint(*minPosition, 10))
+		}
+		var all nodes
+		raw, err := c.get(cmd.Context(), &all, query, "v1", "nodes")
+		if err != nil {
+			return err
+		}
+		p := newNodePrinter(cmd.OutOrStdout(), *q.output)
+		if *q.output == cli.OutputJSON && !*watch {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", raw)
+		} else {
+			err = p.print(all.Nodes...)
+		}
+		if err != nil {
+			return err
+		}
+		if *watch {
+			return c.watchNodes(cmd, filter, all.Position+1, p)
+		}
+		return q.judge(all.answer)
+	}
+	return cmd
+}
+
+// watchNodes prints nodes that events from position from on are about, when they changed.
+func (c *client) watchNodes(cmd *cobra.Command, filter url.Values, from uint64, p *nodePrinter) error {
+	return c.follow(cmd.Context(), cmd.ErrOrStderr(), from, nil, func(e event) error {
+		if p.printed[e.Event.Subject] == "" && len(filter) > 0 {
+			wanted, err := c.matches(cmd.Context(), filter, e)
+			if err != nil || !wanted {
+				return err
+			}
+		}
+		var one struct {
+			Node json.RawMessage `json:"node"`
+		}
+		if _, err := c.get(cmd.Context(), &one, atLeast(e), "v1", "nodes", e.Event.Subject); err != nil {
+			return err
+		}
+		return p.print(one.Node)
+	})
+}
+
+// matches reports whether the node that e is about passes the filter after e.
+func (c *client) matches(ctx context.Context, filter url.Values, e event) (bool, error) {
+	query := atLeast(e)
+	maps.Copy(query, filter)
+	var all struct{ Nodes []node }
+	if _, err := c.get(ctx, &all, query, "v1", "nodes"); err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(all.Nodes, func(n node) bool { return n.ID == e.Event.Subject }), nil
+}
+
+// atLeast asks for an answer that includes e.
+func atLeast(e event) url.Values {
+	return url.Values{"min_position": {strconv.FormatUint(e.Position, 10)}}
+}
+
+// nodePrinter prints nodes, and again only those that changed.
+type nodePrinter struct {
+	w       io.Writer
+	output  cli.Output
+	table   *cli.Table        // of the outputs with columns
+	printed map[string]string // id to what was printed of it last
+}
+
+func newNodePrinter(w io.Writer, output cli.Output) *nodePrinter {
+	p := &nodePrinter{w: w, output: output, printed: make(map[string]string)}
+	header := []string{"ID", "STATE", "INCARNATION", "ADDRESS", "SINCE"}
+	switch output {
+	case cli.OutputWide:
+		header = append(header, "POSITION", "ACCUSERS", "TAGS")
+		fallthrough
+	case cli.OutputTable:
+		p.table = cli.NewTable(w, header...)
+	}
+	return p
+}
+
+func (p *nodePrinter) print(list ...json.RawMessage) error {
+	var lines strings.Builder
+	for _, raw := range list {
+		var n node
+		if err := json.Unmarshal(raw, &n); err != nil {
+			return fmt.Errorf("a node of the answer is not as expected: %w: %s", err, raw)
+		}
+		row := n.row()
+		if now := strings.Join(row, "\x00"); p.printed[n.ID] != now {
+			p.printed[n.ID] = now
+		} else {
+			continue
+		}
+		switch p.output {
+		case cli.OutputJSON:
+			fmt.Fprintf(&lines, "%s\n", raw)
+		case cli.OutputName:
+			fmt.Fprintln(&lines, n.ID)
+		case cli.OutputWide:
+			p.table.Row(row...)
+		default:
+			p.table.Row(row[:5]...)
+		}
+	}
+	if p.table != nil {
+		return p.table.Flush()
+	}
+	_, err := io.WriteString(p.w, lines.String())
+	return err
+}
+
+// row is the node in the columns of the wide table, of which the narrow one has the first five.
+func (n node) row() []string {
+	tags := make([]string, 0, len(n.Tags))
+	for _, key := range slices.Sorted(maps.Keys(n.Tags)) {
+		tags = append(tags, key+"="+n.Tags[key])
+	}
+	return []string{
+		n.ID, n.State, strconv.FormatUint(n.Incarnation, 10), n.Address, instant(n.Since),
+		strconv.FormatUint(n.SincePosition, 10), strings.Join(n.Accusers, ","), strings.Join(tags, ","),
+	}
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/infra/cli"
+)
+
+func init() { register(newStatus) }
+
+// status is how a projector is doing: its own answer, and how many nodes are in which state.
+type status struct {
+	answer
+	Version string `json:"version"`
+	State   string `json:"state"`
+	Ready   bool   `json:"ready"`
+	Stopped string `json:"stopped,omitempty"`
+	Log     struct {
+		Identity string `json:"identity"`
+		Last     uint64 `json:"last"`
+		Error    string `json:"error,omitempty"`
+	} `json:"log"`
+	Rejected struct {
+		Total uint64 `json:"total"`
+	} `json:"rejected"`
+	Nodes map[string]int `json:"nodes"` // by state
+}
+
+func newStatus() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Print how far a projector has come, and how many nodes are in which state",
+		Long: `Print how far a projector has come, and how many nodes are in which state. The exit status is 4 when its views are
+not up to date: it is still catching up, or it has stopped.`,
+		Args: cobra.NoArgs,
+	}
+	q := questionFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := q.client()
+		if err != nil {
+			return err
+		}
+		var s status
+		if _, err := c.get(cmd.Context(), &s, nil, "v1", "projections"); err != nil {
+			return err
+		}
+		var all struct{ Nodes []node }
+		if _, err := c.get(cmd.Context(), &all, nil, "v1", "nodes"); err != nil {
+			return err
+		}
+		s.Nodes = map[string]int{"alive": 0, "suspect": 0, "failed": 0, "left": 0}
+		for _, n := range all.Nodes {
+			s.Nodes[n.State]++
+		}
+		if err := s.print(cmd, *q.output); err != nil {
+			return err
+		}
+		if err := s.judge(); err != nil {
+			return err
+		}
+		return q.judge(s.answer)
+	}
+	return cmd
+}
+
+// judge says why the views are not up to date, if they are not.
+func (s status) judge() error {
+	switch {
+	case s.Stopped != "":
+		return cli.Errorf(cli.ErrStale, "the projector has stopped: %s", s.Stopped)
+	case s.Log.Error != "":
+		return cli.Errorf(cli.ErrStale, "the projector cannot read the log: %s", s.Log.Error)
+	case !s.Ready:
+		return cli.Errorf(cli.ErrStale, "the projector is catching up: at position %d of %d", s.Position, s.Log.Last)
+	default:
+		return nil
+	}
+}
+
+func (s status) print(cmd *cobra.Command, output cli.Output) error {
+	w := cmd.OutOrStdout()
+	switch output {
+	case cli.OutputJSON:
+		return json.NewEncoder(w).Encode(s)
+	case cli.OutputName:
+		_, err := fmt.Fprintln(w, s.Cluster)
+		return err
+	}
+	header := []string{"CLUSTER", "STATE", "POSITION", "BEHIND", "LAG", "ALIVE", "SUSPECT", "FAILED", "LEFT"}
+	row := []string{
+		s.Cluster, s.State, strconv.FormatUint(s.Position, 10), strconv.FormatUint(s.Lag.Events, 10),
+		time.Duration(s.Lag.Seconds * float64(time.Second)).Round(time.Millisecond).String(),
+	}
+	for _, state := range []string{"alive", "suspect", "failed", "left"} {
+		row = append(row, strconv.Itoa(s.Nodes[state]))
+	}
+	if output == cli.OutputWide {
+		header = append(header, "REJECTED", "LOG", "VERSION")
+		row = append(row, strconv.FormatUint(s.Rejected.Total, 10), s.Log.Identity, s.Version)
+	}
+	table := cli.NewTable(w, header...)
+	table.Row(row...)
+	return table.Flush()
+}
