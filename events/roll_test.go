@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -202,8 +203,17 @@ func TestRollNodesStay(t *testing.T) {
 	s.line(t, "n4 accused n1 1")
 	before, _ := s.roll.Node("n1")
 	held := describe(before)
-	s.roll.Judge(claim(events.Accused, "n1", "n6", 1))
+	twin, err := events.RestoreRoll("c", s.roll.Position(), slices.Collect(s.roll.Nodes()))
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.line(t, "n5 accused n1 1")
+	mine, _ := s.roll.Node("n1")
+	other := script{roll: twin, position: s.position}
+	other.line(t, "n6 accused n1 1") // a roll restored from the same nodes goes its own way
+	if got := strings.Join(mine.Accusers, " "); got != "n2 n3 n4 n5" {
+		t.Errorf("accusers became %s when another roll went on", got)
+	}
 	s.line(t, "n1 refuted n1 2")
 	s.line(t, "n6 suspected n1 2")
 	if got := describe(before); got != held {
