@@ -1,0 +1,200 @@
+package recorder_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"rollcall/events"
+	"rollcall/events/memlog"
+	"rollcall/events/recorder"
+	"rollcall/swim"
+)
+
+// I1, I2, I11: the log is away for an hour, while the member goes on observing.
+func TestLogAwayAndBack(t *testing.T) {
+	bubble(t, func(t *testing.T, log *memlog.Log) {
+		said := newLines()
+		m := start(t, log, "m0", func(c *recorder.Config) { c.Logger = slog.New(said) })
+		m.record(joined("m0"))
+		m.drained()
+		inject(t, log, events.Joined, "v", "v", 1)
+		log.SetAvailable(false)
+		for i := range uint64(20) {
+			m.record(own(swim.TransitionRefuted, "m0", 2+i))
+			time.Sleep(3 * time.Minute)
+		}
+		m.record(suspected("v"))
+		synctest.Wait()
+		if s := m.Stats(); s.Away == nil || s.Pending != 21 {
+			t.Errorf("while the log is away: away %v, %d pending", s.Away, s.Pending)
+		}
+		log.SetAvailable(true)
+		m.drained()
+
+		all := lawful(t, log)
+		want := []string{"m0 joined 1"}
+		for i := range 20 {
+			want = append(want, "m0 refuted "+strconv.Itoa(2+i))
+		}
+		if got := story(all, "m0"); !slices.Equal(got, want) {
+			t.Errorf("the log has %v, want %v", got, want)
+		}
+		if got := kinds(all, "v"); got[events.Suspected] != 1 {
+			t.Errorf("the log has %v about v", got)
+		}
+		s := m.Stats()
+		if s.Away != nil || s.Pending != 0 || s.Duplicates != 0 {
+			t.Errorf("after: %+v", s)
+		}
+		wantLines := map[string]int{"the log is away: events wait in the outbox": 1, "the log is back": 1}
+		if !maps.Equal(said.count, wantLines) {
+			t.Errorf("an hour without the log left these lines: %v", said.count)
+		}
+	})
+}
+
+// I2: the log stores an event and the answer is lost, on one server and on three.
+func TestLostAnswer(t *testing.T) {
+	for name, conflictFirst := range map[string]bool{"one server": true, "three servers": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, log *memlog.Log) {
+				log.SetConflictFirst(conflictFirst)
+				members := startAll(t, log, 2)
+				inject(t, log, events.Joined, "v", "v", 1)
+				for i := range uint64(10) {
+					log.LoseAck()
+					members[0].record(own(swim.TransitionRefuted, "m0", 2+i), suspected("v"))
+					members[0].drained()
+				}
+				all := lawful(t, log)
+				if got := kinds(all, "m0")[events.Refuted]; got != 10 {
+					t.Errorf("10 refutations are %d times in the log", got)
+				}
+				if got := kinds(all, "v"); got[events.Suspected] != 1 || got[events.Accused] != 9 {
+					t.Errorf("10 accusations are in the log as %v", got)
+				}
+			})
+		})
+	}
+}
+
+// A log that is full holds everything up and loses nothing.
+func TestLogFull(t *testing.T) {
+	bubble(t, func(t *testing.T, log *memlog.Log) {
+		m := start(t, log, "m0")
+		log.SetFull(true)
+		m.record(joined("m0"), own(swim.TransitionRefuted, "m0", 2))
+		time.Sleep(time.Minute)
+		if s := m.Stats(); !errors.Is(s.Away, events.ErrFull) || s.Pending != 2 {
+			t.Errorf("while the log is full: %v, %d pending", s.Away, s.Pending)
+		}
+		log.SetFull(false)
+		m.drained()
+		if got := story(lawful(t, log), "m0"); !slices.Equal(got, []string{"m0 joined 1", "m0 refuted 2"}) {
+			t.Errorf("the log has %v", got)
+		}
+	})
+}
+
+// Appends that get no answer, from a log that answers questions: no hot loop.
+func TestLogTakesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, log *memlog.Log) {
+		mute := &muteLog{Log: log}
+		m := start(t, mute, "m0")
+		m.record(joined("m0"))
+		time.Sleep(10 * time.Minute)
+		if n := mute.appends.Load(); n < 60 || n > 300 {
+			t.Errorf("%d appends in ten minutes, want one every few seconds", n)
+		}
+	})
+}
+
+type muteLog struct {
+	*memlog.Log
+	appends atomic.Int64
+}
+
+func (l *muteLog) Append(context.Context, events.Event, uint64) (uint64, error) {
+	l.appends.Add(1)
+	return 0, events.ErrUnavailable
+}
+
+// What may not be said is put aside with the reason, and the rest goes on.
+func TestDenied(t *testing.T) {
+	bubble(t, func(t *testing.T, log *memlog.Log) {
+		m := start(t, log, "m0")
+		log.Deny("m0")
+		m.record(joined("m0"))
+		m.drained()
+		time.Sleep(time.Hour)
+		s := m.Stats()
+		if s.Denied != 1 || s.Aside != 1 || s.Away != nil {
+			t.Errorf("%+v", s)
+		}
+		aside, err := m.box.Aside(10)
+		if err != nil || len(aside) != 1 || aside[0].Event.Kind != events.Joined || aside[0].Reason == "" {
+			t.Errorf("put aside: %+v, %v", aside, err)
+		}
+	})
+}
+
+// A log that is not the one it was ends Run, with the outbox kept.
+func TestLogReplaced(t *testing.T) {
+	bubble(t, func(t *testing.T, log *memlog.Log) {
+		m := start(t, log, "m0")
+		m.record(joined("m0"))
+		m.drained()
+		log.Replace()
+		if err := <-m.done; !errors.Is(err, events.ErrReplaced) {
+			t.Errorf("Run: %v, want %v", err, events.ErrReplaced)
+		}
+		m.done <- nil
+		m.record(own(swim.TransitionRefuted, "m0", 2))
+		if n := m.box.Len(); n != 1 {
+			t.Errorf("%d entries in the outbox, want 1", n)
+		}
+	})
+}
+
+// What nobody can read changes nothing, except what the next append must expect.
+func TestUnreadableEvent(t *testing.T) {
+	bubble(t, func(t *testing.T, log *memlog.Log) {
+		m := start(t, log, "m0")
+		m.record(joined("m0"))
+		m.drained()
+		inject(t, log, events.Joined, "v", "v", 1)
+		log.Inject("rollcall.test.node.v.foe.suspected", []byte("{"))
+		m.record(suspected("v"))
+		m.drained()
+		if n, _ := m.Node("v"); n.State != events.StateSuspect {
+			t.Errorf("v is %s, want suspect", n.State)
+		}
+	})
+}
+
+// What a newer version wrote about a node holds up that node, and no other.
+func TestNewerVersion(t *testing.T) {
+	bubble(t, func(t *testing.T, log *memlog.Log) {
+		m := start(t, log, "m0")
+		m.record(joined("m0"))
+		m.drained()
+		inject(t, log, events.Joined, "v", "v", 1)
+		inject(t, log, events.Joined, "w", "w", 1)
+		log.Inject("rollcall.test.node.v.v.promoted", []byte("{}"))
+		m.record(suspected("v"), suspected("w"))
+		time.Sleep(time.Hour)
+		v, _ := m.Node("v")
+		w, _ := m.Node("w")
+		if v.State != events.StateAlive || w.State != events.StateSuspect || m.Stats().Pending != 1 {
+			t.Errorf("v is %s, w is %s, %d pending", v.State, w.State, m.Stats().Pending)
+		}
+	})
+}
