@@ -13,8 +13,16 @@ import (
 	"rollcall/events"
 )
 
-// Append implements [events.Log]. It makes one attempt, which AppendTimeout bounds and a lost connection ends at once. It
-// fails with events.ErrInvalid, before anything is sent, when ev cannot be encoded or belongs to another cluster.
+// triesMax is how often an append is sent that certainly was not stored, for a reason that passes by itself; all of them
+// take less than half a second.
+const triesMax = 4
+
+// errInFlight is a refusal because of another append about the node that is not stored yet, and may not come to be. Three
+// servers also answer so for a moment after they acknowledged the one before.
+var errInFlight = fmt.Errorf("%w: and it is in flight", events.ErrConflict)
+
+// Append implements [events.Log]. AppendTimeout bounds it, and a lost connection ends it at once. It fails with
+// events.ErrInvalid, before anything is sent, when ev cannot be encoded or belongs to another cluster.
 func (l *Log) Append(ctx context.Context, ev events.Event, expect uint64) (uint64, error) {
 	body, err := events.Encode(ev)
 	if err != nil {
@@ -27,12 +35,20 @@ func (l *Log) Append(ctx context.Context, ev events.Event, expect uint64) (uint6
 	if err != nil {
 		return 0, fmt.Errorf("append %s: %w", ev.ID, err)
 	}
-	position, err := l.publish(ctx, k, ev, body, expect)
-	if err != nil {
-		l.doubt(k, err)
-		return 0, fmt.Errorf("append %s: %w", ev.ID, err)
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.AppendTimeout)
+	defer cancel()
+	for try := 1; ; try++ {
+		position, err := l.publish(ctx, k, ev, body, expect)
+		if err == nil {
+			return position, nil
+		}
+		// Nobody listens on the subject for a moment after a stream was made, or has another leader.
+		passing := errors.Is(err, nats.ErrNoResponders) || errors.Is(err, errInFlight)
+		if !passing || try == triesMax || !rest(ctx, try) {
+			l.doubt(k, err)
+			return 0, fmt.Errorf("append %s: %w", ev.ID, err)
+		}
 	}
-	return position, nil
 }
 
 // ack is what the server answers to a publish.
@@ -44,15 +60,12 @@ type ack struct {
 
 // publish sends ev and makes of the answer what events.Log promises.
 func (l *Log) publish(ctx context.Context, k *link, ev events.Event, body []byte, expect uint64) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.AppendTimeout)
-	defer cancel()
-	subject, filter := events.Subject(ev), events.NodeFilter(ev.Cluster, ev.Node)
-	reply, err := k.request(ctx, &nats.Msg{Subject: subject, Data: body, Header: nats.Header{
+	reply, err := k.request(ctx, &nats.Msg{Subject: events.Subject(ev), Data: body, Header: nats.Header{
 		"Content-Type":                          {events.ContentType},
 		jetstream.MsgIDHeader:                   {ev.ID},
 		jetstream.ExpectedStreamHeader:          {l.stream},
 		jetstream.ExpectedLastSubjSeqHeader:     {strconv.FormatUint(expect, 10)},
-		jetstream.ExpectedLastSubjSeqSubjHeader: {filter},
+		jetstream.ExpectedLastSubjSeqSubjHeader: {events.NodeFilter(ev.Cluster, ev.Node)},
 	}})
 	if err != nil {
 		return 0, err
@@ -83,10 +96,13 @@ func conflicting(err *jetstream.APIError) bool {
 // conflict tells a retry of what is stored already from an event that another came before. One server compares the
 // expectation before it looks at the id, and answers both the same way. But an event stored under expect is by that very
 // expectation the first about its node after it, so one read tells.
-func (l *Log) conflict(ctx context.Context, k *link, ev events.Event, expect uint64, refusal error) error {
+func (l *Log) conflict(ctx context.Context, k *link, ev events.Event, expect uint64, refusal *jetstream.APIError) error {
 	next, err := l.get(ctx, k, messageGet{Sequence: expect + 1, Next: events.NodeFilter(ev.Cluster, ev.Node)})
-	if err == nil && next.holds(ev) {
+	switch {
+	case err == nil && next.holds(ev):
 		return &events.DuplicateError{Position: next.Sequence}
+	case errors.Is(err, events.ErrNotFound) && refusal.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
+		return fmt.Errorf("%w: %w", errInFlight, refusal)
 	}
 	return fmt.Errorf("%w: expected position %d: %w", events.ErrConflict, expect, refusal)
 }

@@ -62,10 +62,10 @@ func plain(t testing.TB, url string, opts ...nats.Option) (*nats.Conn, jetstream
 	return nc, js
 }
 
-// bounded is the context of one call.
+// bounded is the context of one call, also of one made while the test cleans up.
 func bounded(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -1,0 +1,96 @@
+package jslog_test
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"rollcall/events"
+	"rollcall/events/jslog"
+	"rollcall/events/logtest"
+)
+
+// ports are distinct free ports of loopback. A NATS cluster names its routes before any of its servers listens.
+func ports(t *testing.T, n int) []int {
+	t.Helper()
+	found := make([]int, n)
+	for i := range found {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		found[i] = l.Addr().(*net.TCPAddr).Port
+	}
+	return found
+}
+
+// three runs a NATS cluster of three in this process and returns its URLs.
+func three(t *testing.T) string {
+	t.Helper()
+	routes := ports(t, 3)
+	var servers []*server.Server
+	for i := range routes {
+		opts := &server.Options{
+			ServerName: fmt.Sprintf("s%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(),
+			NoSigs: true, NoLog: true, Cluster: server.ClusterOpts{Name: "three", Host: "127.0.0.1", Port: routes[i]},
+		}
+		for j, port := range routes {
+			if j != i {
+				opts.Routes = append(opts.Routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
+			}
+		}
+		servers = append(servers, run(t, opts))
+	}
+	eventually(t, "three servers elect a leader", func() bool {
+		for _, s := range servers {
+			if s.JetStreamIsLeader() && len(s.JetStreamClusterPeers()) == len(servers) {
+				return true
+			}
+		}
+		return false
+	})
+	return servers[0].ClientURL() + "," + servers[1].ClientURL() + "," + servers[2].ClientURL()
+}
+
+// run runs a server with opts until the test ends.
+func run(t testing.TB, opts *server.Options) *server.Server {
+	t.Helper()
+	s, err := server.NewServer(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.Start()
+	t.Cleanup(func() {
+		s.Shutdown()
+		s.WaitForShutdown()
+	})
+	if !s.ReadyForConnections(patience) {
+		t.Fatal("server is not ready")
+	}
+	return s
+}
+
+// Replicas change who answers what: ids are looked at before expectations, and appends race on more than one server.
+func TestLogOnThreeServers(t *testing.T) {
+	urls := three(t)
+	logtest.Run(t, func(t *testing.T, cluster string) events.Log {
+		log := connect(t, jslog.Config{
+			URL: urls, Cluster: cluster, Name: "logtest", Provision: true, Replicas: 3, AppendTimeout: 10 * time.Second,
+		})
+		t.Cleanup(func() { deleteStream(t, urls, cluster) })
+		return log
+	})
+}
+
+func deleteStream(t testing.TB, url, cluster string) {
+	t.Helper()
+	_, js := plain(t, url)
+	if err := js.DeleteStream(bounded(t), events.StreamName(cluster)); err != nil {
+		t.Errorf("delete the stream of cluster %s: %v", cluster, err)
+	}
+}
