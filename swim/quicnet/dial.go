@@ -11,12 +11,13 @@ import (
 
 // dial is one handshake in flight. All who want the same peer wait for the same dial.
 type dial struct {
-	to     swim.Peer // an empty id stands for whoever answers
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	done   chan struct{} // closed when link or err is set
-	link   *link
-	err    error
+	to      swim.Peer // an empty id stands for whoever answers
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	waiting int32         // exchanges that will run on the link; guarded by the pool's mutex
+	done    chan struct{} // closed when link or err is set
+	link    *link         // has waiting exchanges booked on it
+	err     error
 }
 
 // Warm begins to connect to a peer, if it isn't connected, so that a datagram sent soon needs no handshake. It returns
@@ -134,7 +135,7 @@ func (t *Transport) run(d *dial) {
 	}
 	l, err := t.newLink(conn, d.to.Addr, true)
 	if err == nil {
-		d.link, err = t.admit(l, d)
+		err = t.admit(l, d)
 	}
 	if err != nil {
 		_ = conn.CloseWithError(codeFull, "")

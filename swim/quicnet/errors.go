@@ -53,7 +53,6 @@ var errRefusedPort = errors.New("port unreachable")
 // dialError says in our words why a dial failed. verdict is what our own look at the peer's certificate said, if we got
 // so far.
 func dialError(err, verdict error) error {
-	var transport *quic.TransportError
 	switch {
 	case verdict != nil:
 		return verdict
@@ -63,7 +62,7 @@ func dialError(err, verdict error) error {
 		return ErrUnreachable
 	case isTimeout(err):
 		return ErrTimeout
-	case errors.As(err, &transport) && transport.Remote && transport.ErrorCode.IsCryptoError():
+	case isCertificateAlert(err):
 		return fmt.Errorf("%w: %w", ErrRejected, err)
 	default:
 		return fmt.Errorf("%w: %w", ErrLost, err)
@@ -73,7 +72,6 @@ func dialError(err, verdict error) error {
 // exchangeError says in our words why a stream failed.
 func exchangeError(err error) error {
 	var stream *quic.StreamError
-	var transport *quic.TransportError
 	switch {
 	case errors.Is(err, ErrTooLarge), errors.Is(err, ErrMalformed), errors.Is(err, ErrClosed):
 		return err
@@ -90,7 +88,7 @@ func exchangeError(err error) error {
 		default:
 			return ErrTimeout // the peer gave up
 		}
-	case errors.As(err, &transport) && transport.Remote && transport.ErrorCode.IsCryptoError():
+	case isCertificateAlert(err):
 		return fmt.Errorf("%w: %w", ErrRejected, err)
 	case isTimeout(err):
 		return ErrTimeout
@@ -102,4 +100,10 @@ func exchangeError(err error) error {
 func isTimeout(err error) bool {
 	var timeout net.Error
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// isCertificateAlert reports whether the peer ended the handshake because of what we showed.
+func isCertificateAlert(err error) bool {
+	var transport *quic.TransportError
+	return errors.As(err, &transport) && transport.Remote && transport.ErrorCode.IsCryptoError()
 }

@@ -71,7 +71,7 @@ func (t *Transport) because(ctx context.Context, err error) error {
 	}
 }
 
-// connect returns a link to the peer, dialled if need be, and whether it was there before.
+// connect returns a link to the peer with an exchange booked on it, dialled if need be, and whether it was there before.
 func (t *Transport) connect(ctx context.Context, to swim.Peer) (l *link, reused bool, err error) {
 	for {
 		t.mu.Lock()
@@ -80,16 +80,23 @@ func (t *Transport) connect(ctx context.Context, to swim.Peer) (l *link, reused 
 			return nil, false, ErrClosed
 		}
 		l, d := t.wayLocked(to)
-		t.mu.Unlock()
-		if l != nil {
-			return l, true, nil
+		switch {
+		case l != nil:
+			l.exchanges.Add(1)
+		case d != nil:
+			d.waiting++
 		}
-		if d == nil {
+		t.mu.Unlock()
+		switch {
+		case l != nil:
+			return l, true, nil
+		case d == nil:
 			return nil, false, ErrFull
 		}
 		select {
 		case <-d.done:
 		case <-ctx.Done():
+			t.unbook(d)
 			return nil, false, t.because(ctx, ErrTimeout)
 		}
 		if d.err == nil {
@@ -98,6 +105,17 @@ func (t *Transport) connect(ctx context.Context, to swim.Peer) (l *link, reused 
 		if d.to.Addr == to.Addr || ctx.Err() != nil {
 			return nil, false, t.because(ctx, d.err)
 		} // somebody dialled the same peer elsewhere, and failed
+	}
+}
+
+// unbook takes back one exchange that waited for d.
+func (t *Transport) unbook(d *dial) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if d.link != nil {
+		d.link.exchanges.Add(-1)
+	} else {
+		d.waiting--
 	}
 }
 
@@ -127,9 +145,8 @@ func (t *Transport) wayLocked(to swim.Peer) (*link, *dial) {
 	return nil, p.dial
 }
 
-// ask runs our side of an exchange.
+// ask runs our side of an exchange, which is booked.
 func (l *link) ask(ctx context.Context, request []byte) (reply []byte, err error) {
-	l.exchanges.Add(1)
 	defer l.exchanges.Add(-1)
 	stream, err := l.conn.OpenStreamSync(ctx)
 	if err != nil {

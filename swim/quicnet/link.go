@@ -30,7 +30,7 @@ type link struct {
 	used      atomic.Int64 // when it last carried a message, since the epoch
 	heard     atomic.Int64 // when the peer last sent one
 	doubt     atomic.Int64 // when the network said that the peer is unreachable; 0 when heard since
-	exchanges atomic.Int32 // running on it, either way
+	exchanges atomic.Int32 // running on it, either way, or about to; it is not closed for being old then
 }
 
 // newLink makes a link of a connection whose handshake is complete.
@@ -69,11 +69,8 @@ func (l *link) hear() {
 	}
 }
 
-// worthLess orders links by how little is lost when they are closed. The pool's mutex is held.
+// worthLess orders idle links by how little is lost when they are closed. The pool's mutex is held.
 func (l *link) worthLess(than *link) bool {
-	if a, b := l.exchanges.Load() > 0, than.exchanges.Load() > 0; a != b {
-		return b
-	}
 	if a, b := l.demoted != 0, than.demoted != 0; a != b {
 		return a
 	}
@@ -156,20 +153,20 @@ func (l *link) awaitServe() bool {
 }
 
 // cause says what the end of the connection tells about the peer, 0 for nothing, and whether it ended because the peer
-// does not accept our certificate.
-func (l *link) cause() (how swim.Down, rejected bool) {
+// would not have it: our certificate is not accepted there, or there is no room.
+func (l *link) cause() (how swim.Down, refused bool) {
 	err := context.Cause(l.conn.Context())
 	var application *quic.ApplicationError
 	var reset *quic.StatelessResetError
-	var transport *quic.TransportError
 	switch {
-	case errors.As(err, &application) && application.Remote && application.ErrorCode == codeLeaving:
-		return swim.DownClosed, false
 	case errors.As(err, &reset):
 		return swim.DownReset, false
-	case errors.As(err, &transport) && transport.Remote && transport.ErrorCode.IsCryptoError():
-		return 0, true
+	case errors.As(err, &application) && application.Remote:
+		if application.ErrorCode == codeLeaving {
+			return swim.DownClosed, false
+		}
+		return 0, application.ErrorCode == codeFull
 	default:
-		return 0, false
+		return 0, isCertificateAlert(err)
 	}
 }

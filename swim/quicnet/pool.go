@@ -15,7 +15,8 @@ import (
 //
 //   - A peer has at most one link that is sent on, one superseded link that drains, and one dial in flight.
 //   - len(links) + len(dials) never exceeds Limits.Connections. Whoever would exceed it closes the link used longest ago,
-//     at once and without waiting; there are no tokens that a timeout could lose.
+//     at once and without waiting; there are no tokens that a timeout could lose. A link with a state exchange on it is
+//     spared: exchanges end by themselves within Limits.Exchange, dials within handshakeMax.
 //   - Leaving the maps comes first, closing the connection after, outside the mutex: what is closed is not found any more.
 
 // peer is what the pool knows about one id.
@@ -52,19 +53,19 @@ func (t *Transport) forgetLocked(p *peer) {
 	}
 }
 
-// admit takes a new link into the pool and returns the one to use for its peer from now on, which may be another. d is
-// the dial that made it, nil when it was accepted. On error the caller closes l.
-func (t *Transport) admit(l *link, d *dial) (*link, error) {
+// admit takes a new link into the pool. d is the dial that made it, nil when it was accepted; it gets the link to use for
+// the peer from now on, which may be another. On error the caller closes l.
+func (t *Transport) admit(l *link, d *dial) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closing.Load() {
-		return nil, ErrClosed
+		return ErrClosed
 	}
 	if d != nil {
 		t.undialLocked(d) // its place is the link's now
 	}
 	if !t.makeRoomLocked() {
-		return nil, ErrFull
+		return ErrFull
 	}
 	delete(t.backoffs, l.addr)
 	p := t.peerLocked(l.id)
@@ -80,7 +81,11 @@ func (t *Transport) admit(l *link, d *dial) (*link, error) {
 	}
 	t.wg.Go(l.receive)
 	t.wg.Go(l.answer)
-	return p.link, nil
+	if d != nil {
+		d.link = p.link
+		d.link.exchanges.Add(d.waiting)
+	}
+	return nil
 }
 
 // takesOver decides which of two links to one peer is sent on. Of two that were dialled at once from both ends, both ends
@@ -110,12 +115,12 @@ func (t *Transport) makeRoomLocked() bool {
 	}
 	var victim *link
 	for l := range t.links {
-		if victim == nil || l.worthLess(victim) {
+		if l.exchanges.Load() == 0 && (victim == nil || l.worthLess(victim)) {
 			victim = l
 		}
 	}
 	if victim == nil {
-		return false // all dials; each ends within handshakeMax
+		return false
 	}
 	t.stats.evictions.Add(1)
 	t.closeLocked(victim, codeIdle)
@@ -208,15 +213,17 @@ func (t *Transport) closeLocked(l *link, code quic.ApplicationErrorCode) {
 
 // ended is called once for each link, when its connection is over. It tells the handler if that says something.
 func (t *Transport) ended(l *link) {
-	how, rejected := l.cause()
+	how, refused := l.cause()
 	t.mu.Lock()
 	p, primary, found := t.removeLocked(l)
 	if !found || t.closing.Load() {
+		if found {
+			t.forgetLocked(p)
+		}
 		t.mu.Unlock()
 		return
 	}
-	if rejected {
-		t.stats.refused.Add(1)
+	if refused {
 		t.backOffLocked(l.addr)
 	}
 	if primary && how != swim.DownClosed && !p.queue.empty() && p.dial == nil {
@@ -240,7 +247,8 @@ func (t *Transport) unreachable(addr netip.AddrPort) {
 		}
 	}
 	for l := range t.links {
-		if l.addr == addr && l.demoted == 0 && l.doubt.CompareAndSwap(0, int64(max(t.now(), 1))) {
+		// One that has ended says itself why, in a moment.
+		if l.addr == addr && l.demoted == 0 && l.open() && l.doubt.CompareAndSwap(0, int64(max(t.now(), 1))) {
 			reported = append(reported, l.id)
 		}
 	}

@@ -178,7 +178,7 @@ func (t *Transport) accept() {
 		}
 		l, err := t.newLink(conn, addrPort(conn.RemoteAddr()), false)
 		if err == nil {
-			_, err = t.admit(l, nil)
+			err = t.admit(l, nil)
 		}
 		if err != nil {
 			t.logger.Debug("connection not kept", "addr", addrPort(conn.RemoteAddr()), "error", err)

@@ -1,0 +1,109 @@
+package quicnet
+
+import (
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"rollcall/swim"
+)
+
+// notified waits until m has been told that about the peer.
+func (m *member) notified(from swim.ID, how swim.Down) {
+	m.t.Helper()
+	eventually(m.t, string(m.id)+" is told that "+string(from)+": "+how.String(), func() bool {
+		return slices.ContainsFunc(m.notices(), func(n downNotice) bool { return n.from == from && n.how == how })
+	})
+}
+
+func TestPeerThatLeavesIsNoticedAtOnce(t *testing.T) {
+	c := newCluster(t, "test")
+	a, b := c.member("a"), c.member("b")
+	a.ask(b.peer(), "hello")
+	addr := b.LocalAddr()
+	begin := time.Now()
+	if err := b.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.notified("b", swim.DownClosed)
+	if took := time.Since(begin); took > time.Second {
+		t.Errorf("noticed after %v", took)
+	}
+	if n := a.notices(); n[len(n)-1].addr != addr {
+		t.Errorf("told %v, want it about %v", n, addr)
+	}
+	if len(b.notices()) != 0 {
+		t.Errorf("b was told %v about its own closing", b.notices())
+	}
+}
+
+// TestProcessThatIsGoneIsNoticedWithTheNextPacket: nobody says goodbye, and the others go on undisturbed.
+func TestProcessThatIsGoneIsNoticedWithTheNextPacket(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Log("this system does not tell; the test shows that nothing else breaks")
+	}
+	c := newCluster(t, "test")
+	a, b, d := c.member("a"), c.member("b"), c.member("d")
+	a.ask(b.peer(), "hello")
+	d.ask(a.peer(), "hello")
+	gone := b.peer()
+	b.Kill()
+	if len(a.notices()) != 0 {
+		t.Errorf("told %v although the peer said nothing", a.notices())
+	}
+	begin := time.Now()
+	a.Send(gone, []byte("a ping that is long enough to be answered"))
+	if runtime.GOOS == "linux" {
+		a.notified("b", swim.DownUnreachable)
+		if took := time.Since(begin); took > 200*time.Millisecond {
+			t.Errorf("noticed after %v", took)
+		}
+	}
+	for range 50 { // each brings an error to the socket; none may hit d
+		a.Send(gone, []byte("a ping that is long enough to be answered"))
+		a.ask(d.peer(), "still there")
+	}
+	if dials := a.Stats().Dials; dials != 1 {
+		t.Errorf("%d dials, the connection to d should have stood", dials)
+	}
+	if n := a.notices(); len(n) > 1 {
+		t.Errorf("told %v, want one hint", n)
+	}
+	// A new dial to the closed port is told from a slow one.
+	if runtime.GOOS == "linux" {
+		begin = time.Now()
+		d.Send(gone, []byte("ping"))
+		d.notified("b", swim.DownUnreachable)
+		if took := time.Since(begin); took > 200*time.Millisecond {
+			t.Errorf("dial given up after %v", took)
+		}
+	}
+}
+
+func TestRestartWithTheSameResetKeyIsNoticed(t *testing.T) {
+	c := newCluster(t, "test")
+	key := func(config *Config) { config.ResetKey = [32]byte{1, 2, 3} }
+	a, b := c.member("a"), c.member("b", key)
+	b.ask(a.peer(), "hello")
+	addr := b.LocalAddr()
+	b.Kill()
+	again := c.member("b", key, func(config *Config) { config.Bind = addr })
+	a.Send(again.peer(), []byte("a ping that is long enough to be answered"))
+	a.notified("b", swim.DownReset)
+	a.Send(again.peer(), []byte("welcome back"))
+	again.hears("a", "welcome back")
+}
+
+// TestRestartIsLetInAtOnce: without the key, the new connection is what tells.
+func TestRestartIsLetInAtOnce(t *testing.T) {
+	c := newCluster(t, "test")
+	a, b := c.member("a"), c.member("b")
+	b.ask(a.peer(), "hello") // the connection that a holds was dialled by b
+	addr := b.LocalAddr()
+	b.Kill()
+	again := c.member("b", func(config *Config) { config.Bind = addr })
+	again.ask(a.peer(), "hello")
+	a.Send(again.peer(), []byte("welcome back"))
+	again.hears("a", "welcome back")
+}
