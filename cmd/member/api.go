@@ -200,11 +200,13 @@ func (p problem) err() error {
 // name is the last part of the type, which never changes.
 func (p problem) name() string { return p.Type[strings.LastIndexByte(p.Type, ':')+1:] }
 
+const instantLayout = "2006-01-02T15:04:05.000Z"
+
 // instant shortens a time of the API to milliseconds; what is no time stays as it is.
 func instant(text string) string {
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
 		return text
 	}
-	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+	return t.UTC().Format(instantLayout)
 }

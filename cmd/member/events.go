@@ -93,9 +93,6 @@ With -o json, a line is one event: its position, what became of it, and the Clou
 		if !*watch {
 			return q.printPages(cmd, c, filter, *from, *limit, p)
 		}
-		if err := p.flush(); err != nil {
-			return err
-		}
 		return c.watchEvents(cmd, filter, *from, *limit, p)
 	}
 	return cmd
@@ -157,6 +154,10 @@ func (c *client) watchEvents(cmd *cobra.Command, filter url.Values, from, limit 
 		}
 		from = position + 1
 	}
+	p.reserve()
+	if err := p.flush(); err != nil { // the header: what happens from here on is printed
+		return err
+	}
 	printed := uint64(0)
 	err := c.follow(cmd.Context(), cmd.ErrOrStderr(), from, filter, func(e event) error {
 		p.add(e)
@@ -196,6 +197,13 @@ func newEventPrinter(w io.Writer, output cli.Output) *eventPrinter {
 		p.table = cli.NewTable(w, header...)
 	}
 	return p
+}
+
+// reserve keeps the columns of a watch in line, whatever comes.
+func (p *eventPrinter) reserve() {
+	if p.table != nil {
+		p.table.Reserve("1000000", instantLayout, string(events.HealthCheckFailed), "node-1", "", "node-1")
+	}
 }
 
 func (p *eventPrinter) add(e event) {

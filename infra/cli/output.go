@@ -72,12 +72,19 @@ func (t *Table) Row(cells ...string) {
 			cell = "-"
 		}
 		row[i] = visible(cell)
+	}
+	t.Reserve(row...)
+	t.rows = append(t.rows, row)
+}
+
+// Reserve makes the columns at least as wide as these cells, for a watch that prints its header before its first row.
+func (t *Table) Reserve(cells ...string) {
+	for i, cell := range cells {
 		if i == len(t.widths) {
 			t.widths = append(t.widths, 0)
 		}
-		t.widths[i] = max(t.widths[i], utf8.RuneCountInString(row[i]))
+		t.widths[i] = max(t.widths[i], utf8.RuneCountInString(cell))
 	}
-	t.rows = append(t.rows, row)
 }
 
 // Flush prints the rows added since the last call.

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"strings"
+	"testing"
+
+	"rollcall/events"
+	"rollcall/events/memlog"
+	"rollcall/infra/cli"
+)
+
+// program is a running command whose output is read line by line.
+type program struct {
+	t     *testing.T
+	lines *bufio.Scanner
+	stop  func() (status int, stderr string)
+}
+
+func start(t *testing.T, args ...string) *program {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	out, stdout := io.Pipe()
+	var stderr bytes.Buffer
+	status := make(chan int, 1)
+	go func() {
+		status <- cli.Run(ctx, newRoot(), args, stdout, &stderr)
+		stdout.Close()
+	}()
+	return &program{t: t, lines: bufio.NewScanner(out), stop: func() (int, string) {
+		cancel()
+		return <-status, stderr.String()
+	}}
+}
+
+// wantLine reads the next line, which must have these words in it, in order.
+func (p *program) wantLine(words ...string) {
+	p.t.Helper()
+	if !p.lines.Scan() {
+		status, stderr := p.stop()
+		p.t.Fatalf("output ended, status %d: %s", status, stderr)
+	}
+	if got := strings.Fields(p.lines.Text()); strings.Join(got[:min(len(got), len(words))], " ") != strings.Join(words, " ") {
+		p.t.Fatalf("line %q, want it to begin with %q", p.lines.Text(), words)
+	}
+}
+
+// say appends an event that follows the story.
+func say(t *testing.T, log *memlog.Log, ev events.Event) {
+	t.Helper()
+	last, err := log.Last(t.Context(), ev.Node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev.ID, ev.Cluster, ev.Time = events.NewID(), "test", last.Time
+	if _, err := log.Append(t.Context(), ev, last.Position); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestListWatchPrintsWhatChanges(t *testing.T) {
+	log, api := serve(t, story())
+	p := start(t, "list", "--watch", "--api", api, "--status", "alive")
+	p.wantLine("ID", "STATE")
+	p.wantLine("n1", "alive", "1")
+
+	// n2 is not alive and stays out; n3 comes in; n1 was printed and is followed out of the filter.
+	say(t, log, events.Event{Kind: events.Accused, Node: "n2", Author: "n1", Incarnation: 1})
+	say(t, log, events.Event{Kind: events.Refuted, Node: "n3", Author: "n3", Incarnation: 2, Address: "127.0.0.1:7003"})
+	p.wantLine("n3", "alive", "2")
+	say(t, log, events.Event{Kind: events.HealthCheckFailed, Node: "n1", Author: "n3", Incarnation: 1}) // changes nothing
+	say(t, log, events.Event{Kind: events.Suspected, Node: "n1", Author: "n3", Incarnation: 1})
+	p.wantLine("n1", "suspect", "1")
+
+	if status, stderr := p.stop(); status != cli.ExitOK || stderr != "" {
+		t.Errorf("status %d, stderr %q", status, stderr)
+	}
+}
+
+func TestEventsWatchBeginsNow(t *testing.T) {
+	log, api := serve(t, story())
+	p := start(t, "events", "--watch", "--api", api, "-o", "table")
+	p.wantLine("POSITION", "TIME")
+	say(t, log, events.Event{Kind: events.HealthCheckFailed, Node: "n1", Author: "n3", Incarnation: 1})
+	p.wantLine("8")
+	if status, stderr := p.stop(); status != cli.ExitOK || stderr != "" {
+		t.Errorf("status %d, stderr %q", status, stderr)
+	}
+}
