@@ -240,7 +240,9 @@ func (o *Outbox) settle(batch []*write, removed []uint64, err error) {
 	}
 	o.signalEmpty()
 	o.mu.Unlock()
-	o.setFault(err)
+	if err != nil || len(batch) > 0 {
+		o.setFault(err) // removals alone need hardly any room: that they succeed says nothing
+	}
 	if err != nil {
 		err = fmt.Errorf("outbox %s: %w: %w", o.path, ErrFull, err)
 	}

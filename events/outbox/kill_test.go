@@ -162,25 +162,9 @@ func childFills(path string) error {
 	if err != nil {
 		return err
 	}
-	var kept []string
-	fill := func(name string) error {
-		for i := range 1000 {
-			text := fmt.Sprintf("%s%d", name, i) + strings.Repeat(".", 4000)
-			switch err := box.Put(event(text)); {
-			case errors.Is(err, outbox.ErrFull):
-				return nil
-			case err != nil:
-				return err
-			}
-			kept = append(kept, text)
-		}
-		return errors.New("the disk was never full")
-	}
-	if err := fill("a"); err != nil {
+	kept, err := fill(box, "a")
+	if err != nil {
 		return err
-	}
-	if err := box.Accepting(); !errors.Is(err, outbox.ErrFull) {
-		return fmt.Errorf("a full disk accepts: %v", err)
 	}
 	if n := box.Len(); n != len(kept) {
 		return fmt.Errorf("%d events accepted, the outbox counts %d", len(kept), n)
@@ -192,21 +176,48 @@ func childFills(path string) error {
 	for _, e := range entries {
 		box.Done(e.Seq)
 	}
-	kept = kept[5:]
+	if err := box.Close(); err != nil {
+		return err
+	}
+	if box, err = outbox.Open(outbox.Config{Path: path}); err != nil {
+		return fmt.Errorf("a full disk keeps the outbox from opening: %w", err)
+	}
+	more, err := fill(box, "b") // what was done made room
+	if err != nil {
+		return err
+	}
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		return err
 	}
 	if err := awaitAccepting(box); err != nil {
 		return err
 	}
-	last := event("last")
-	if err := box.Put(last); err != nil {
+	if err := box.Put(event("last")); err != nil {
 		return err
 	}
-	for _, text := range append(kept, "last") {
+	for _, text := range append(append(kept[5:], more...), "last") {
 		fmt.Println(text)
 	}
 	return box.Close()
+}
+
+// fill puts events of one page each until the disk is full and returns the text of those that were accepted.
+func fill(box *outbox.Outbox, name string) ([]string, error) {
+	var accepted []string
+	for i := range 1000 {
+		text := fmt.Sprintf("%s%d", name, i) + strings.Repeat(".", 4000)
+		switch err := box.Put(event(text)); {
+		case errors.Is(err, outbox.ErrFull):
+			if err := box.Accepting(); !errors.Is(err, outbox.ErrFull) {
+				return nil, fmt.Errorf("a full disk accepts: %v", err)
+			}
+			return accepted, nil
+		case err != nil:
+			return nil, err
+		}
+		accepted = append(accepted, text)
+	}
+	return nil, errors.New("the disk was never full")
 }
 
 // awaitAccepting returns when the outbox has found out by itself that there is room.
