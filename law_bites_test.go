@@ -100,6 +100,9 @@ func TestLawBites(t *testing.T) {
 		{"waiting", map[string]string{"swim/a_test.go": test("time.Sleep(1)")}, []string{"swim/a_test.go:9: a test sleeps"}},
 		{"waiting", map[string]string{"swim/a_test.go": test("time.Sleep(1) // sleep:")}, []string{"a test sleeps"}},
 		{"waiting", map[string]string{"swim/a_test.go": test("time.Sleep(1) // sleep: the clock under test is real")}, nil},
+		{"waiting", map[string]string{"swim/a_test.go": "package swim\n\nimport (\n\t\"testing/synctest\"\n\t\"time\"\n)\n\n" +
+			"func bubble(t *testing.T, f func()) { synctest.Test(t, func(*testing.T) { time.Sleep(1); f() }) }\n\n" +
+			"func TestX(t *testing.T) {\n\tbubble(t, func() { time.Sleep(1) })\n\ttime.Sleep(1)\n}\n"}, []string{":12: a test sleeps"}},
 		{"waiting", map[string]string{"swim/a_test.go": test("t.SkipNow()", "t.Skip()", `t.Skip("")`, `t.Skip("no network namespaces here")`)}, []string{":9: skipped", ":10: skipped", ":11: skipped"}},
 
 		{"gofmt", map[string]string{"a.go": "package a\nvar  x int\n"}, []string{"a.go:1: not as gofmt"}},

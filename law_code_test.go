@@ -190,36 +190,73 @@ func checkNames(t *tree) (breaches []string) {
 	return breaches
 }
 
-// checkWaiting: a test neither sleeps, unless the line says why in "// sleep: reason", nor is skipped without a reason.
+// checkWaiting: a test sleeps in virtual time only, unless the line says why in "// sleep: reason"; and it is not skipped
+// without a reason.
 func checkWaiting(t *tree) (breaches []string) {
+	bubbles := bubbleFunctions(t)
 	for _, file := range t.code {
 		if !file.test {
 			continue
 		}
 		reasons := sleepReasons(t, file)
-		ast.Inspect(file.ast, func(node ast.Node) bool {
-			call, ok := node.(*ast.CallExpr)
-			if !ok {
-				return true
-			}
-			sel, ok := call.Fun.(*ast.SelectorExpr)
-			if !ok {
-				return true
-			}
-			switch sel.Sel.Name {
-			case "Sleep":
-				if imported(file, sel) == "time" && !reasons[t.fset.Position(call.Pos()).Line] {
-					breaches = append(breaches, t.line(call.Pos())+": a test sleeps: poll with a deadline, or use testing/synctest")
+		var visit func(node ast.Node, virtual bool)
+		visit = func(root ast.Node, virtual bool) {
+			ast.Inspect(root, func(node ast.Node) bool {
+				call, ok := node.(*ast.CallExpr)
+				if !ok || node == root {
+					return true
 				}
-			case "Skip", "Skipf", "SkipNow":
-				if isTestValue(sel.X) && !saysSomething(call.Args) {
+				sel, ok := call.Fun.(*ast.SelectorExpr)
+				switch {
+				case !virtual && opensBubble(file, call, bubbles):
+					visit(call, true)
+					return false
+				case !ok:
+				case sel.Sel.Name == "Sleep" && imported(file, sel) == "time":
+					if !virtual && !reasons[t.fset.Position(call.Pos()).Line] {
+						breaches = append(breaches, t.line(call.Pos())+": a test sleeps: poll with a deadline, or use testing/synctest")
+					}
+				case strings.HasPrefix(sel.Sel.Name, "Skip") && isTestValue(sel.X) && !saysSomething(call.Args):
 					breaches = append(breaches, t.line(call.Pos())+": skipped without a reason")
 				}
-			}
-			return true
-		})
+				return true
+			})
+		}
+		visit(file.ast, false)
 	}
 	return breaches
+}
+
+// bubbleFunctions are the test functions, as "folder.name", that call synctest.Test: a function that is handed to one of
+// them may run in virtual time.
+func bubbleFunctions(t *tree) map[string]bool {
+	functions := make(map[string]bool)
+	for _, file := range t.code {
+		for _, decl := range file.ast.Decls {
+			function, ok := decl.(*ast.FuncDecl)
+			if !file.test || !ok {
+				continue
+			}
+			ast.Inspect(function, func(node ast.Node) bool {
+				if call, ok := node.(*ast.CallExpr); ok && opensBubble(file, call, nil) {
+					functions[file.dir+"."+function.Name.Name] = true
+				}
+				return true
+			})
+		}
+	}
+	return functions
+}
+
+func opensBubble(file source, call *ast.CallExpr, bubbles map[string]bool) bool {
+	switch f := call.Fun.(type) {
+	case *ast.SelectorExpr:
+		return f.Sel.Name == "Test" && imported(file, f) == "testing/synctest"
+	case *ast.Ident:
+		return bubbles[file.dir+"."+f.Name]
+	default:
+		return false
+	}
 }
 
 func sleepReasons(t *tree, file source) map[int]bool {
