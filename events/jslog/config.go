@@ -41,7 +41,8 @@ type Config struct {
 	CredsFile string
 	// TLS is used for a tls:// URL or a server that asks for it; nil means the system's roots.
 	TLS *tls.Config
-	// Provision makes the stream when it is not there. A stream that is there is never changed.
+	// Provision makes the stream when it is not there at the start. A stream that is there is never changed, and one that
+	// is deleted later is not made again.
 	Provision bool
 	// Replicas of a stream that is made, and the least that one found must have; 1 when 0.
 	Replicas int

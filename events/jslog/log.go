@@ -24,6 +24,8 @@ type Log struct {
 	done chan struct{} // closed when tend has ended
 	kick chan struct{} // holds one: there is something to tend to
 
+	found bool // the stream was there and good once; tend's alone
+
 	mu      sync.Mutex
 	link    *link // nil before the first and after an unexpected end
 	status  Status

@@ -163,16 +163,21 @@ func (l *Log) Provision(ctx context.Context) error {
 	return nil
 }
 
-// inspect looks at the stream on behalf of tend, and makes it if that is configured.
-func (l *Log) inspect(ctx context.Context, k *link) (*jetstream.StreamInfo, error) {
-	if l.cfg.Provision {
+// inspect looks at the stream on behalf of tend, and makes it if that is configured. A stream that was there once is not
+// made again: that somebody deleted it is for people to see, not for this process to cover up with an empty one.
+func (l *Log) inspect(ctx context.Context, k *link, found bool) (*jetstream.StreamInfo, error) {
+	if l.cfg.Provision && !found {
 		return l.provision(ctx, k)
 	}
 	info, err := l.streamInfo(ctx, k)
-	if code(err) == jetstream.JSErrCodeStreamNotFound {
+	switch {
+	case code(err) != jetstream.JSErrCodeStreamNotFound:
+		return l.compared(info, err)
+	case found:
+		return nil, fmt.Errorf("stream %s: %w: it was there and is gone", l.stream, events.ErrNotFound)
+	default:
 		return nil, fmt.Errorf("stream %s: %w: it is not there, and it is not for this process to make", l.stream, events.ErrNotFound)
 	}
-	return l.compared(info, err)
 }
 
 func (l *Log) provision(ctx context.Context, k *link) (*jetstream.StreamInfo, error) {

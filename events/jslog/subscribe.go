@@ -21,9 +21,10 @@ const (
 )
 
 const (
-	// pullExpiry renews an idle pull; pullHeartbeat × 2 is how long a consumer that vanished without a word goes unnoticed.
+	// pullExpiry renews an idle pull; pullHeartbeat × 2 is how long it goes unnoticed that a consumer vanished without a
+	// word, or, between several servers, that a pull came before the consumer could be reached.
 	pullExpiry    = 30 * time.Second
-	pullHeartbeat = 2 * time.Second
+	pullHeartbeat = time.Second
 	// consumerIdle is when the server forgets a consumer whose reader is gone, or has not taken an event for so long. The
 	// latter only costs making another one.
 	consumerIdle = time.Minute

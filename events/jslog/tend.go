@@ -89,7 +89,7 @@ func (l *Log) look() error {
 		return nil
 	}
 	epoch := k.current()
-	info, err := l.inspect(epoch, k)
+	info, err := l.inspect(epoch, k, l.found)
 	if epoch.Err() != nil {
 		return nil // the connection was lost meanwhile, and what comes next nudges
 	}
@@ -104,6 +104,7 @@ func (l *Log) look() error {
 			l.cfg.Logger.Error("log not usable", "cluster", l.cfg.Cluster, "stream", l.stream, "error", err)
 		}
 	default:
+		l.found = true
 		l.cfg.Logger.Info("log ready", "cluster", l.cfg.Cluster, "stream", l.stream, "server", k.nc.ConnectedUrlRedacted(),
 			"replicas", info.Config.Replicas, "last", info.State.LastSeq, "durability", l.cfg.durability())
 	}
