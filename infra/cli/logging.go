@@ -16,9 +16,9 @@ type Logging struct {
 }
 
 // LoggingFlags adds --log-level and --log-format to fs; the values are there once the flags are parsed.
-func LoggingFlags(fs *pflag.FlagSet) *Logging {
+func LoggingFlags(fs *pflag.FlagSet, level slog.Level) *Logging {
 	l := &Logging{}
-	fs.TextVar(&l.Level, "log-level", slog.LevelInfo, "log what is at least: debug, info, warn or error")
+	fs.TextVar(&l.Level, "log-level", level, "log what is at least: debug, info, warn or error")
 	fs.TextVar(&l.Format, "log-format", telemetry.LogText, "log as text or json")
 	return l
 }

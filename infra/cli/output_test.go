@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"log/slog"
 	"testing"
 
 	"github.com/spf13/pflag"
@@ -47,7 +48,7 @@ func TestOutputFlag(t *testing.T) {
 
 func TestLoggingFlags(t *testing.T) {
 	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
-	logging := cli.LoggingFlags(fs)
+	logging := cli.LoggingFlags(fs, slog.LevelInfo)
 	if err := fs.Parse([]string{"--log-level=warn", "--log-format=json"}); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/events"
+	"rollcall/infra/cli"
+	"rollcall/infra/devcluster"
+	"rollcall/infra/telemetry"
+	"rollcall/projections/httpapi"
+)
+
+func init() { register(newDev) }
+
+const (
+	devStartLimit = time.Minute      // everything up and joined
+	devLeaveLimit = 30 * time.Second // everybody's graceful departure, on the log and printed
+)
+
+// dev is what the flags of member dev say.
+type dev struct {
+	nodes int
+	http  string
+	data  string
+	life  time.Duration
+	json  bool
+	log   *cli.Logging
+}
+
+func newDev() *cobra.Command {
+	d := &dev{}
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run a whole cluster in one process, to look at and to break",
+		Long: `Run a whole cluster in one process: an embedded JetStream server, members that probe each other over QUIC on loopback
+with certificates of a throwaway CA, a projector, the HTTP API and a page to watch and break it. Nothing has to be
+installed or configured. Ctrl-C lets every member leave gracefully; a second one ends the process at once.
+
+Everything is kept under --data and goes on there at the next start; without it, in a directory that is removed at the end.`,
+		Example: "  member dev\n  member dev --nodes 9 --http 127.0.0.1:8090\n  member dev --for 20s --json",
+		Args:    cobra.NoArgs,
+		GroupID: sectionAgent,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return d.run(cmd) },
+	}
+	f := cmd.Flags()
+	f.IntVar(&d.nodes, "nodes", 5, "how many members, n1 to n`N`")
+	f.StringVar(&d.http, "http", "127.0.0.1:8080", "`ADDRESS` of the API and the page; port 0 takes a free one")
+	f.StringVar(&d.data, "data", "", "keep everything in this `DIR`")
+	f.DurationVar(&d.life, "for", 0, "leave by itself after this `TIME`; 0: not")
+	f.BoolVar(&d.json, "json", false, "print one CloudEvent a line and nothing else")
+	d.log = cli.LoggingFlags(f, slog.LevelWarn)
+	return cmd
+}
+
+func (d *dev) run(cmd *cobra.Command) error {
+	if d.nodes < 1 || d.nodes > devcluster.NodesMax {
+		return cli.Errorf(cli.ErrUsage, "--nodes %d: want 1 to %d", d.nodes, devcluster.NodesMax)
+	}
+	if err := loopbackOnly("--http", d.http); err != nil {
+		return err
+	}
+	dir, cleanup, err := d.directory()
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	ctx := cmd.Context()
+	if d.life > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.life)
+		defer cancel()
+	}
+	return d.serve(ctx, dir, cmd.OutOrStdout(), d.log.Logger(cmd.ErrOrStderr()))
+}
+
+// directory is where everything is kept, and what to do with it at the end.
+func (d *dev) directory() (dir string, cleanup func(), err error) {
+	if d.data != "" {
+		return d.data, func() {}, nil
+	}
+	dir, err = os.MkdirTemp("", "rollcall-dev-")
+	if err != nil {
+		return "", nil, fmt.Errorf("a directory for the cluster: %w; name one with --data", err)
+	}
+	return dir, func() { _ = os.RemoveAll(dir) }, nil // what cannot be removed is the system's to clean
+}
+
+// serve runs the cluster until ctx ends, and then lets everybody leave.
+func (d *dev) serve(ctx context.Context, dir string, out io.Writer, log *slog.Logger) error {
+	listener, err := net.Listen("tcp", d.http)
+	if err != nil {
+		return fmt.Errorf("--http: %w; choose another address, or port 0 for a free one", err)
+	}
+	defer listener.Close()
+	started := time.Now()
+	starting, cancel := context.WithTimeout(context.WithoutCancel(ctx), devStartLimit)
+	defer cancel()
+	cluster, err := devcluster.Start(starting, devcluster.Config{Dir: dir, Nodes: d.nodes, Tags: devTags, Logger: log})
+	if err != nil {
+		return err
+	}
+	defer cluster.Close()
+	server, err := d.api(cluster, log)
+	if err != nil {
+		return err
+	}
+	go server.Serve(listener) // ends with Close below
+	defer server.Close()
+
+	p := &devPrinter{out: out, json: d.json}
+	p.header(cluster, listener.Addr().String(), started)
+	printing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var printer sync.WaitGroup
+	printer.Go(func() { p.follow(printing, cluster.Log(), started) })
+	defer printer.Wait()
+	defer stop()
+
+	select {
+	case <-ctx.Done():
+	case err := <-cluster.Failed():
+		return fmt.Errorf("the projector stopped: %w", err)
+	}
+	p.note("leaving: every member says so, and waits until others know")
+	leaving, cancelLeave := context.WithTimeout(context.WithoutCancel(ctx), devLeaveLimit)
+	defer cancelLeave()
+	if err := cluster.Leave(leaving); err != nil {
+		return err
+	}
+	info, err := cluster.Log().Info(leaving)
+	if err != nil {
+		return err
+	}
+	return p.until(leaving, info.Last)
+}
+
+// devTags gives members something to be found by.
+func devTags(i int) map[string]string {
+	roles := []string{"web", "worker", "worker"}
+	return map[string]string{"role": roles[(i-1)%len(roles)], "zone": string(rune('a' + (i-1)%2))}
+}
+
+func (d *dev) api(cluster *devcluster.Cluster, log *slog.Logger) (*http.Server, error) {
+	metrics, err := telemetry.New("rollcall-dev", cli.Version(), "dev")
+	if err != nil {
+		return nil, err
+	}
+	handler, err := httpapi.New(httpapi.Config{
+		Projector: cluster.Projector(), Version: cli.Version(), Dev: cluster, Metrics: metrics.Handler(), Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newServer(handler, log), nil
+}
+
+// devPrinter prints the events of the log as they happen.
+type devPrinter struct {
+	out  io.Writer
+	json bool
+
+	mu      sync.Mutex
+	printed uint64
+	err     error
+	moved   chan struct{} // closed and replaced whenever printed moves
+}
+
+func (p *devPrinter) header(c *devcluster.Cluster, address string, started time.Time) {
+	if p.json {
+		return
+	}
+	fmt.Fprintf(p.out, `%d members are up after %.1f s.
+  page      http://%s/
+  API       http://%s/v1/nodes
+  log       %s, stream %s
+Try: open the page and crash n3, or
+  curl -X POST http://%s/dev/nodes/n3/crash
+  curl http://%s/v1/nodes/n3/history
+  curl -X POST http://%s/dev/nodes/n3/restart
+Ctrl-C lets every member leave.
+
+`, len(c.NodeIDs()), time.Since(started).Seconds(), address, address, c.NATS(), events.StreamName(c.Projector().Cluster()),
+		address, address, address)
+}
+
+func (p *devPrinter) note(text string) {
+	if !p.json {
+		fmt.Fprintln(p.out, text)
+	}
+}
+
+// follow prints what was stored since the process started, until ctx ends.
+func (p *devPrinter) follow(ctx context.Context, log events.Log, since time.Time) {
+	for rec, err := range log.Subscribe(ctx, events.Filter{}, events.From{Time: since}) {
+		if err == nil {
+			err = p.print(rec)
+		}
+		p.mu.Lock()
+		p.printed = max(p.printed, rec.Position)
+		if err != nil && p.err == nil && ctx.Err() == nil {
+			p.err = err
+		}
+		if p.moved != nil {
+			close(p.moved)
+			p.moved = nil
+		}
+		p.mu.Unlock()
+	}
+}
+
+func (p *devPrinter) print(rec events.Recorded) error {
+	if p.json {
+		line, err := events.Encode(rec.Event)
+		if err != nil {
+			return err
+		}
+		_, err = p.out.Write(append(line, '\n'))
+		return err
+	}
+	line := fmt.Sprintf("%s  %4s  %-9s %s", rec.Time.Local().Format("15:04:05.000"), "#"+strconv.FormatUint(rec.Position, 10),
+		rec.Kind, rec.Node)
+	if rec.Author != rec.Node {
+		line += " by " + rec.Author
+	}
+	line += fmt.Sprintf(", incarnation %d", rec.Incarnation)
+	if reason := why(rec.Evidence); reason != "" {
+		line += ": " + reason
+	}
+	_, err := fmt.Fprintln(p.out, line)
+	return err
+}
+
+// until waits until everything up to position is printed.
+func (p *devPrinter) until(ctx context.Context, position uint64) error {
+	for {
+		p.mu.Lock()
+		done, err := p.printed >= position, p.err
+		if p.moved == nil {
+			p.moved = make(chan struct{})
+		}
+		moved := p.moved
+		p.mu.Unlock()
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return errors.New("the last events were not printed in time")
+		}
+	}
+}

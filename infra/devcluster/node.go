@@ -1,0 +1,155 @@
+package devcluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"rollcall"
+	"rollcall/events/jslog"
+	"rollcall/projections/httpapi"
+	"rollcall/swim"
+	"rollcall/swim/agent"
+	"rollcall/swim/quicnet"
+)
+
+// node is one member's place in the cluster, from life to life.
+type node struct {
+	cluster *Cluster
+	id      string
+	bind    netip.AddrPort // with its real port after the first life, so that it comes back where it was
+	tags    map[string]string
+
+	mu      sync.Mutex // one action at a time
+	member  *rollcall.Member
+	log     *jslog.Log
+	quic    *quicnet.Transport
+	resumed func() // while paused
+}
+
+// start begins a life.
+func (n *node) start(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.startLocked(ctx)
+}
+
+func (n *node) startLocked(ctx context.Context) error {
+	c := n.cluster
+	identity, err := c.ca.Identity(n.id, time.Now(), certValidity)
+	if err != nil {
+		return err
+	}
+	log, err := jslog.Connect(ctx, jslog.Config{
+		InProcess: c, Cluster: c.cfg.Cluster, Name: n.id, Lazy: true, Logger: c.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.member, err = rollcall.Join(ctx, rollcall.Options{
+		Cluster: c.cfg.Cluster, ID: n.id, Bind: n.bind, Seeds: c.seeds(n.id), Tags: n.tags, Log: log,
+		Dir: filepath.Join(c.cfg.Dir, n.id), Protocol: c.cfg.Protocol, Logger: c.log,
+		Transport: func(id swim.ID, bind netip.AddrPort) (agent.Transport, error) {
+			n.quic, err = quicnet.Listen(quicnet.Config{
+				Cluster: c.cfg.Cluster, ID: id, Bind: bind, Credentials: identity, Logger: c.log,
+			})
+			if err != nil {
+				return nil, err
+			}
+			return &link{Transport: n.quic, self: id, network: c.network}, nil
+		},
+	})
+	if err != nil {
+		log.Close()
+		return err
+	}
+	n.log = log
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n.bind = n.member.Addr()
+	return nil
+}
+
+func (n *node) wrong(want string) error {
+	return fmt.Errorf("%w: %s is not %s", httpapi.ErrWrongState, n.id, want)
+}
+
+// crash ends the life without a word to anybody.
+func (n *node) crash() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.member == nil {
+		return n.wrong("running")
+	}
+	n.quic.Kill()
+	return n.endLocked()
+}
+
+func (n *node) pause(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.member == nil || n.resumed != nil {
+		return n.wrong("running")
+	}
+	resume, err := n.member.Pause(ctx)
+	n.resumed = resume
+	return err
+}
+
+func (n *node) resume() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.resumed == nil {
+		return n.wrong("paused")
+	}
+	n.resumed()
+	n.resumed = nil
+	return nil
+}
+
+// restart begins a new life: of a member that is gone at once, of one that runs after a crash.
+func (n *node) restart(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.member != nil {
+		n.quic.Kill()
+		if err := n.endLocked(); err != nil {
+			return err
+		}
+	}
+	return n.startLocked(ctx)
+}
+
+func (n *node) leave(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.member == nil {
+		return n.wrong("running")
+	}
+	if n.resumed != nil {
+		n.resumed()
+		n.resumed = nil
+	}
+	err := n.member.Leave(ctx)
+	return errors.Join(err, n.endLocked())
+}
+
+func (n *node) close() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.member == nil {
+		return nil
+	}
+	return n.endLocked()
+}
+
+func (n *node) endLocked() error {
+	err := n.member.Close()
+	n.log.Close()
+	n.member, n.log, n.resumed = nil, nil, nil
+	return err
+}

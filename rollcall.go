@@ -1,0 +1,328 @@
+package rollcall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"rollcall/events"
+	"rollcall/events/outbox"
+	"rollcall/events/recorder"
+	"rollcall/swim"
+	"rollcall/swim/agent"
+	"rollcall/swim/quicnet"
+)
+
+const (
+	// logPatience is how long Join waits for the log to say what it remembers of this member. Later is not too late: a
+	// member that learns of an earlier life rises above it.
+	logPatience = 3 * time.Second
+	// drainPatience is how long Leave waits for the log to take what this member still has to say. The rest stays in the
+	// outbox until the next start.
+	drainPatience = 5 * time.Second
+	// joinPause is the longest pause between two rounds of asking the seeds.
+	joinPause = 2 * time.Second
+)
+
+// Options of a member. Cluster, ID, Bind, Credentials, Log and Dir are required.
+type Options struct {
+	Cluster     string              // 1 to 64 of A-Z a-z 0-9 _ -
+	ID          string              // the same; unique in the cluster
+	Bind        netip.AddrPort      // UDP address of the probe socket; port 0 takes a free one
+	Advertise   netip.AddrPort      // where others reach it, when that is not Bind
+	Seeds       []netip.AddrPort    // members to join through, asked until one answers; none: wait to be found
+	Tags        map[string]string   // what it can be found by
+	Credentials quicnet.Credentials // certificate, key and roots; certs.Identity is one
+	Log         events.Log          // not closed by the member
+	Dir         string              // of the outbox and of what must survive a restart; one process at a time
+
+	Protocol  swim.Config                                            // times and counts of the protocol; zero fields take the defaults
+	Transport func(swim.ID, netip.AddrPort) (agent.Transport, error) // in place of QUIC, given id and Bind; nil is QUIC
+	OnEvent   func(events.Recorded, events.Outcome)                  // every event of the log, in order; must be quick; may be nil
+	Logger    *slog.Logger                                           // nil logs nothing
+}
+
+// Member is a running member. All methods are safe for concurrent use.
+type Member struct {
+	opt    Options
+	log    *slog.Logger
+	state  *stateDir
+	box    *outbox.Outbox
+	rec    *recorder.Recorder
+	agent  *agent.Agent
+	quic   *quicnet.Transport // nil with a transport of the caller's
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	joined chan struct{} // closed when a seed answered, or there was none to ask
+	stale  chan uint64   // incarnations the log knows already, for the member to rise above
+
+	closing  sync.Once
+	closeErr error
+}
+
+// Join starts a member. It returns when the member answers its peers: its incarnation is above every earlier life that its
+// directory or the log remembers, where the log answers within a few seconds. The seeds are asked in the background
+// until one answers; see [Member.Joined]. ctx bounds the start only.
+func Join(ctx context.Context, opt Options) (*Member, error) {
+	if err := opt.validate(); err != nil {
+		return nil, err
+	}
+	m := &Member{opt: opt, log: opt.Logger, joined: make(chan struct{}), stale: make(chan uint64, 1)}
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
+	m.log = m.log.With("member", opt.ID)
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	if err := m.start(ctx); err != nil {
+		m.cancel()
+		m.work.Wait()
+		if m.box != nil {
+			err = errors.Join(err, m.box.Close())
+		}
+		return nil, fmt.Errorf("rollcall: member %s: %w", opt.ID, err)
+	}
+	return m, nil
+}
+
+func (o Options) validate() error {
+	switch {
+	case !events.ValidID(o.Cluster):
+		return fmt.Errorf("rollcall: Cluster %q: want 1 to %d of A-Z a-z 0-9 _ -", o.Cluster, events.IDMax)
+	case !events.ValidID(o.ID):
+		return fmt.Errorf("rollcall: ID %q: want 1 to %d of A-Z a-z 0-9 _ -", o.ID, events.IDMax)
+	case !o.Bind.IsValid():
+		return fmt.Errorf("rollcall: member %s: Bind is required: the UDP address of the probe socket", o.ID)
+	case o.Log == nil:
+		return fmt.Errorf("rollcall: member %s: Log is required", o.ID)
+	case o.Dir == "":
+		return fmt.Errorf("rollcall: member %s: Dir is required: the outbox is kept there", o.ID)
+	case o.Credentials == nil && o.Transport == nil:
+		return fmt.Errorf("rollcall: member %s: Credentials are required: no member talks to a stranger", o.ID)
+	}
+	if err := swim.NewTags(o.Tags).Validate(); err != nil {
+		return fmt.Errorf("rollcall: member %s: Tags: %w", o.ID, err)
+	}
+	return nil
+}
+
+func (m *Member) start(ctx context.Context) error {
+	var err error
+	if m.state, err = openState(m.opt.Dir); err != nil {
+		return err
+	}
+	m.box, err = outbox.Open(outbox.Config{Path: filepath.Join(m.opt.Dir, "outbox.db"), Logger: m.log})
+	if err != nil {
+		return err
+	}
+	m.rec, err = recorder.New(recorder.Config{
+		Cluster: m.opt.Cluster, Self: swim.ID(m.opt.ID), Log: m.opt.Log, Outbox: m.box, Logger: m.log,
+		OnEvent: m.opt.OnEvent, OnStale: m.outdated,
+	})
+	if err != nil {
+		return err
+	}
+	m.work.Go(func() {
+		if err := m.rec.Run(m.ctx); err != nil {
+			m.log.Error("the log cannot be used any more; the outbox keeps what there is to say", "error", err)
+		}
+	})
+	incarnation := m.nextIncarnation(ctx)
+	transport, err := m.listen()
+	if err != nil {
+		return err
+	}
+	cfg := m.opt.Protocol
+	cfg.ID, cfg.Addr, cfg.Tags = swim.ID(m.opt.ID), m.advertised(transport), swim.NewTags(m.opt.Tags)
+	cfg.Incarnation = incarnation
+	if cfg.Seed == 0 {
+		cfg.Seed = rand.Uint64()
+	}
+	m.agent, err = agent.Start(agent.Config{Node: cfg, Transport: transport, Record: m.record, Logger: m.log})
+	if err != nil {
+		return errors.Join(err, transport.Close(ctx))
+	}
+	m.work.Go(m.joinSeeds)
+	m.work.Go(m.riseWhenStale)
+	return nil
+}
+
+// nextIncarnation is one above what the directory and the log remember, 1 for a first life.
+func (m *Member) nextIncarnation(ctx context.Context) uint64 {
+	last := m.state.incarnation
+	ctx, cancel := context.WithTimeout(ctx, logPatience)
+	defer cancel()
+	if err := m.rec.CaughtUp(ctx); err != nil {
+		m.log.Warn("the log did not answer in time; starting from what the directory remembers", "incarnation", last)
+	}
+	if n, ok := m.rec.Node(m.opt.ID); ok {
+		last = max(last, n.Incarnation)
+	}
+	return last + 1
+}
+
+func (m *Member) listen() (agent.Transport, error) {
+	if m.opt.Transport != nil {
+		return m.opt.Transport(swim.ID(m.opt.ID), m.opt.Bind)
+	}
+	quic, err := quicnet.Listen(quicnet.Config{
+		Cluster: m.opt.Cluster, ID: swim.ID(m.opt.ID), Bind: m.opt.Bind, Credentials: m.opt.Credentials,
+		ResetKey: m.state.resetKey, Logger: m.log,
+		OnConflict: func(addr netip.AddrPort) {
+			m.log.Error("another process claims this member's id; stop one of them", "id", m.opt.ID, "address", addr)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	m.quic = quic
+	return quic, nil
+}
+
+// advertised is the address others are told: as given, with the real port where none was.
+func (m *Member) advertised(t agent.Transport) netip.AddrPort {
+	local := t.LocalAddr()
+	switch a := m.opt.Advertise; {
+	case !a.IsValid():
+		return local
+	case a.Port() == 0:
+		return netip.AddrPortFrom(a.Addr(), local.Port())
+	default:
+		return a
+	}
+}
+
+// record keeps what the agent observed: first the incarnation, so that no later life claims it again, then the event.
+func (m *Member) record(ts ...swim.Transition) error {
+	var errs []error
+	for _, t := range ts {
+		if t.Own && string(t.Subject) == m.opt.ID {
+			errs = append(errs, m.state.keepIncarnation(t.Incarnation))
+		}
+	}
+	return errors.Join(append(errs, m.rec.Record(ts...))...)
+}
+
+// outdated is the recorder's word that the log knows an earlier life of this member.
+func (m *Member) outdated(incarnation uint64) {
+	select {
+	case m.stale <- incarnation:
+	default: // one is waiting; the recorder will say it again if it is not enough
+	}
+}
+
+func (m *Member) riseWhenStale() {
+	for {
+		select {
+		case incarnation := <-m.stale:
+			_ = m.agent.Rise(m.ctx, incarnation) // fails only when the member is closed
+		case <-m.ctx.Done():
+			return
+		}
+	}
+}
+
+// joinSeeds asks the seeds until one answers.
+func (m *Member) joinSeeds() {
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, joinPause) {
+		n, err := m.agent.Join(m.ctx, m.opt.Seeds)
+		if err == nil {
+			m.log.Debug("joined", "seeds", n)
+			close(m.joined)
+			return
+		}
+		if m.ctx.Err() != nil || errors.Is(err, agent.ErrClosed) {
+			return
+		}
+		m.log.Warn("no seed answered; trying again", "error", err)
+		select {
+		case <-time.After(pause/2 + rand.N(pause)):
+		case <-m.ctx.Done():
+			return
+		}
+	}
+}
+
+// ID is the member's own.
+func (m *Member) ID() string { return m.opt.ID }
+
+// Addr is where others reach the member.
+func (m *Member) Addr() netip.AddrPort { return m.agent.Status().Self.Addr }
+
+// Joined is closed when a seed has answered, or at once when there is none but the member itself.
+func (m *Member) Joined() <-chan struct{} { return m.joined }
+
+// Registry is this member's own view of the cluster, fed by the protocol and not by the log.
+func (m *Member) Registry() *agent.Registry { return m.agent.Registry() }
+
+// Subscribe delivers the changes of this member's view from now on; bound is how many may wait for the reader.
+func (m *Member) Subscribe(bound int) *agent.Subscription { return m.agent.Subscribe(bound) }
+
+// Status is the state of the member's protocol, transport and recording.
+func (m *Member) Status() Status {
+	s := Status{Status: m.agent.Status(), Recorder: m.rec.Stats(), Outbox: m.box.Len(), NotAccepting: m.box.Accepting()}
+	if m.quic != nil {
+		s.Transport = m.quic.Stats()
+	}
+	return s
+}
+
+// Status of a member.
+type Status struct {
+	agent.Status
+	Transport    quicnet.Stats
+	Recorder     recorder.Stats
+	Outbox       int   // events waiting for the log
+	NotAccepting error // why the outbox takes no more; nil while it does
+}
+
+// SetTags replaces the member's tags.
+func (m *Member) SetTags(ctx context.Context, tags map[string]string) error {
+	return m.agent.SetTags(ctx, swim.NewTags(tags))
+}
+
+// Drained returns when the log has everything this member has had to say until now, or with ctx's error.
+func (m *Member) Drained(ctx context.Context) error { return m.rec.Drained(ctx) }
+
+// Pause makes the member stand still like a stopped process, until the returned function is called. For development and
+// tests.
+func (m *Member) Pause(ctx context.Context) (resume func(), err error) { return m.agent.Pause(ctx) }
+
+// Leave departs gracefully and closes the member: the departure is acknowledged by others (5 s at most), the connections
+// are closed, and the log gets what is still to be said (5 s at most; the rest waits in the outbox for the next start).
+func (m *Member) Leave(ctx context.Context) error {
+	err := m.agent.Leave(ctx)
+	err = errors.Join(err, m.agent.Close())
+	drain, cancel := context.WithTimeout(ctx, drainPatience)
+	defer cancel()
+	if m.rec.Drained(drain) != nil {
+		m.log.Warn("the log did not take everything in time; the outbox keeps it", "events", m.box.Len())
+	}
+	return errors.Join(err, m.Close())
+}
+
+// Close ends the member without a departure: others will find that it is gone. What it had to say is kept in the
+// outbox. It is idempotent.
+func (m *Member) Close() error {
+	m.closing.Do(func() {
+		err := m.agent.Close()
+		m.cancel()
+		m.work.Wait()
+		m.closeErr = errors.Join(err, m.box.Close())
+	})
+	return m.closeErr
+}
+
+// Kill ends the member as a crash would: its socket is gone before anybody could be told. For development and tests.
+func (m *Member) Kill() error {
+	if m.quic != nil {
+		m.quic.Kill()
+	}
+	return m.Close()
+}

@@ -1,0 +1,68 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"rollcall/swim"
+)
+
+// ErrNoSeed is returned by Join when no seed answered.
+var ErrNoSeed = errors.New("agent: no seed answered")
+
+// joinResult is what came of one seed.
+type joinResult struct {
+	from netip.AddrPort
+	err  error
+}
+
+// Join exchanges state with each seed in parallel and returns how many answered. It fails, with ErrNoSeed and each
+// seed's own error, only when none did; the caller decides whether to try again. The own address among the seeds is
+// passed over; with no other seed Join returns 0 and no error.
+func (a *Agent) Join(ctx context.Context, seeds []netip.AddrPort) (int, error) {
+	results := make(chan joinResult, len(seeds))
+	asked := 0
+	for _, seed := range seeds {
+		if seed == a.cfg.Node.Addr || seed == a.cfg.Transport.LocalAddr() {
+			continue
+		}
+		asked++
+		go func() { results <- joinResult{seed, a.joinOne(ctx, seed)} }()
+	}
+	var errs []error
+	for range asked {
+		if r := <-results; r.err != nil {
+			errs = append(errs, fmt.Errorf("%v: %w", r.from, r.err))
+		}
+	}
+	if asked > 0 && len(errs) == asked {
+		return 0, errors.Join(append([]error{ErrNoSeed}, errs...)...)
+	}
+	return asked - len(errs), nil
+}
+
+func (a *Agent) joinOne(ctx context.Context, seed netip.AddrPort) error {
+	ctx, cancel := context.WithTimeout(ctx, exchangeLimit)
+	defer cancel()
+	stop := context.AfterFunc(a.ctx, cancel)
+	defer stop()
+	state := make(chan []byte, 1)
+	select {
+	case a.inbox <- input{Input: swim.Join(seed, 0), reply: state}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	var mine []byte
+	select {
+	case mine = <-state:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	from, theirs, err := a.cfg.Transport.Exchange(ctx, swim.Peer{Addr: seed}, mine)
+	if err != nil {
+		return err
+	}
+	return a.do(ctx, swim.ExchangeReply(from, seed, theirs))
+}
