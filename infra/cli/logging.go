@@ -15,7 +15,7 @@ type Logging struct {
 	Format telemetry.LogFormat
 }
 
-// LoggingFlags adds --log-level and --log-format to fs; the values are there once the flags are parsed.
+// LoggingFlags adds --log-level, by default level, and --log-format to fs; the values are there once the flags are parsed.
 func LoggingFlags(fs *pflag.FlagSet, level slog.Level) *Logging {
 	l := &Logging{}
 	fs.TextVar(&l.Level, "log-level", level, "log what is at least: debug, info, warn or error")
