@@ -86,7 +86,9 @@ func (t *Timeline) apply(step *Step) {
 		case events.Failed:
 			h.Failed++
 		case events.Refuted:
-			h.Flaps++
+			if step.Outcome.Before != step.Outcome.After { // else it answered what never reached the log
+				h.Flaps++
+			}
 		}
 	}
 	if len(h.Entries) == HistoryMax {

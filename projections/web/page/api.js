@@ -8,7 +8,7 @@ const retryMillis = 2_000;
 /** Problem is an answer that the server refused, in its own words. */
 export class Problem extends Error {
   constructor(status, body) {
-    super(body?.detail ? `${body.title}: ${body.detail}` : `The server answered ${status}`);
+    super(body?.detail ?? `The server answered ${status}.`);
     this.status = status;
   }
 }

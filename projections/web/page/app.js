@@ -8,6 +8,7 @@ import { byID, refreshTimes, setText, span } from "./dom.js";
 const tailEvents = 50; // shown at the start
 const settleMillis = 120; // events that come together are answered with one request
 const pollMillis = 5_000; // position and lag, when nothing happens
+const noticeMillis = 8_000; // how long a refused action is shown
 const invitation = "Choose a node to see what happened to it, who said so, and on what evidence.";
 
 let dev = false;
@@ -17,10 +18,18 @@ let refreshing = false;
 let again = false;
 let timer = 0;
 
-function notice(text) {
-  byID("notice").hidden = text === "";
-  setText(byID("notice"), text);
+const notes = { action: "", server: "" };
+
+/** notice shows what went wrong with the server or with an action, until it is told that all is well again. */
+function notice(about, text) {
+  notes[about] = text;
+  const shown = notes.action || notes.server;
+  byID("notice").hidden = shown === "";
+  setText(byID("notice"), shown);
 }
+
+const silent = "The server does not answer. Trying again.";
+const words = (problem) => (problem instanceof api.Problem ? problem.message : silent);
 
 function header(answer) {
   setText(byID("cluster"), answer.cluster);
@@ -42,9 +51,9 @@ async function refresh() {
     header(answer);
     table.render(answer.nodes, { dev, chosen, onChoose: choose, onAct: act });
     if (chosen !== null) await showHistory();
-    notice("");
+    notice("server", "");
   } catch (problem) {
-    notice(problem instanceof api.Problem ? problem.message : "The server does not answer. Trying again.");
+    notice("server", words(problem));
   } finally {
     refreshing = false;
   }
@@ -84,7 +93,7 @@ function choose(id) {
   byID("entries").scrollTop = 0;
   showHistory().then(
     () => byID("history").scrollIntoView({ block: "nearest" }),
-    () => notice("The history could not be read. Trying again."),
+    (problem) => notice("server", words(problem)),
   );
 }
 
@@ -101,9 +110,10 @@ async function act(id, action, button) {
   button.disabled = true;
   try {
     await api.act(id, action);
-    notice("");
+    notice("action", "");
   } catch (problem) {
-    notice(problem instanceof api.Problem ? problem.message : "The server does not answer.");
+    notice("action", words(problem));
+    setTimeout(() => notice("action", ""), noticeMillis);
   } finally {
     button.disabled = false;
   }
@@ -113,7 +123,7 @@ function link(state, why) {
   const node = byID("link");
   node.dataset.link = state;
   setText(node, state === "lost" ? "reconnecting" : state);
-  if (why) notice(why);
+  if (why) notice("server", why);
   if (state === "live") soon();
 }
 
@@ -122,7 +132,7 @@ async function start() {
   try {
     about = await api.projections();
   } catch {
-    notice("The server does not answer. Trying again.");
+    notice("server", silent);
     setTimeout(start, pollMillis);
     return;
   }

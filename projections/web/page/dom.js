@@ -43,8 +43,9 @@ export function span(seconds) {
 export function ago(iso) {
   const at = Date.parse(iso);
   if (Number.isNaN(at)) return "";
-  const seconds = Math.max(0, (Date.now() - at) / 1000);
-  return seconds < 1 ? "just now" : `${span(Math.floor(seconds))} ago`;
+  const seconds = Math.max(0, Math.floor((Date.now() - at) / 1000));
+  if (seconds === 0) return "just now";
+  return `${seconds < 10 ? `${seconds} s` : span(seconds)} ago`;
 }
 
 /** when is a <time> that says how long ago; refreshTimes keeps it true. */
