@@ -155,6 +155,7 @@ func (l *link) awaitServe() bool {
 // cause says what the end of the connection tells about the peer, 0 for nothing, and whether it ended because the peer
 // would not have it: our certificate is not accepted there, or there is no room.
 func (l *link) cause() (how swim.Down, refused bool) {
+	<-l.conn.Context().Done() // what runs on a connection fails a moment before the cause is known
 	err := context.Cause(l.conn.Context())
 	var application *quic.ApplicationError
 	var reset *quic.StatelessResetError

@@ -17,7 +17,6 @@ type wire struct {
 	latency time.Duration
 	ends    map[netip.AddrPort]*end
 	lost    func(from, to netip.AddrPort) bool // nil loses nothing
-	packets int
 }
 
 // inBubble runs test in virtual time, on a wire with 10 ms each way.
@@ -77,12 +76,6 @@ func (w *wire) lose(cond func(from, to netip.AddrPort) bool) {
 	w.lost = cond
 }
 
-func (w *wire) carried() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.packets
-}
-
 type packet struct {
 	from netip.AddrPort
 	data []byte
@@ -108,7 +101,6 @@ func (e *end) WriteTo(b []byte, to net.Addr) (int, error) {
 	w := e.wire
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.packets++
 	if w.lost != nil && w.lost(e.addr, target) {
 		return len(b), nil
 	}
