@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,8 +27,10 @@ const (
 	roleFull  = "full"
 )
 
-// fileLimit is how large the child of a full disk may make its file.
-const fileLimit = 256 << 10
+const (
+	fileLimit     = 256 << 10 // how large the child of a full disk may make its file
+	doneWhileFull = 5         // entries that it takes out then
+)
 
 func child(role, path string) {
 	var err error
@@ -143,8 +146,12 @@ func TestDiskFull(t *testing.T) {
 		t.Fatalf("only %d events accepted", len(accepted))
 	}
 	box := open(t, outbox.Config{Path: path})
-	if got, want := texts(pending(t, box)), strings.Join(accepted, " "); got != want {
-		t.Errorf("accepted and not done: %s\nheld: %s", want, got)
+	held := strings.Fields(texts(pending(t, box)))
+	if back := len(held) - len(accepted); back > 0 && back <= doneWhileFull {
+		held = held[back:] // a full disk may not even take a removal: what was done comes back
+	}
+	if !slices.Equal(held, accepted) {
+		t.Errorf("%d events accepted and not done, %d others held", len(accepted), len(held))
 	}
 }
 
@@ -169,8 +176,8 @@ func childFills(path string) error {
 	if n := box.Len(); n != len(kept) {
 		return fmt.Errorf("%d events accepted, the outbox counts %d", len(kept), n)
 	}
-	entries, err := box.Pending(0, 5)
-	if err != nil || len(entries) != 5 {
+	entries, err := box.Pending(0, doneWhileFull)
+	if err != nil || len(entries) != doneWhileFull {
 		return fmt.Errorf("the outbox does not drain: %d entries, %v", len(entries), err)
 	}
 	for _, e := range entries {
@@ -182,7 +189,7 @@ func childFills(path string) error {
 	if box, err = outbox.Open(outbox.Config{Path: path}); err != nil {
 		return fmt.Errorf("a full disk keeps the outbox from opening: %w", err)
 	}
-	more, err := fill(box, "b") // what was done made room
+	more, err := fill(box, "b") // what was done may have made room
 	if err != nil {
 		return err
 	}
@@ -195,7 +202,7 @@ func childFills(path string) error {
 	if err := box.Put(event("last")); err != nil {
 		return err
 	}
-	for _, text := range append(append(kept[5:], more...), "last") {
+	for _, text := range append(append(kept[doneWhileFull:], more...), "last") {
 		fmt.Println(text)
 	}
 	return box.Close()

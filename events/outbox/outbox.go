@@ -12,8 +12,9 @@
 // have, is put aside with the reason: it blocks nothing, is never dropped, and returns to its place in the queue when
 // the outbox is next opened, by a newer version perhaps, or after the permission was given.
 //
-// Limits: the file never shrinks, its room is used again. Done is flushed with the next transaction, nobody waits for it, so that an entry can come back after a crash
-// though the log has it. Whoever drains the outbox recognises it by the event's id. One process at a time has the file.
+// Limits: the file never shrinks, its room is used again. Done is flushed with the next transaction and nobody waits for
+// it, so that after a crash, or a stop on a full disk, an entry can come back though the log has it: whoever drains the
+// outbox recognises it by the event's id. One process at a time has the file.
 package outbox
 
 import (

@@ -163,6 +163,8 @@ func (r *Recorder) settle(ctx context.Context, l *lane, seq uint64) error {
 				r.counts.denied.add()
 				r.finish(ev.ID, func() { r.putAside(seq, err.Error()) })
 				return nil
+			case d.action == actDerive:
+				ev = r.renew(seq, ev) // an author's ids rise in the order in which it speaks
 			}
 		case actAside:
 			r.counts.refused.add()
@@ -187,8 +189,8 @@ func (r *Recorder) finish(id string, remove func()) {
 	r.mu.Unlock()
 }
 
-// renew gives the entry seq another id: the log holds the old one for ever. When the disk refuses, the old one stays and
-// is decided, and renewed, again.
+// renew gives the entry seq another id: the log holds the old one for ever, or a younger one must come before it. When the
+// disk refuses, the old one stays and is decided again.
 func (r *Recorder) renew(seq uint64, ev events.Event) events.Event {
 	old := ev.ID
 	ev.ID = events.NewID()

@@ -33,6 +33,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -142,6 +143,20 @@ func (r *Recorder) Record(ts ...swim.Transition) error {
 			drafts = append(drafts, ev)
 		}
 	}
+	return r.keep(drafts)
+}
+
+// Say is Record for what is no transition of a view: health_check_failed, partitioned, healed, id_conflict. Cluster and
+// Author are this member's, and ID is a new one, whatever the events have there.
+func (r *Recorder) Say(evs ...events.Event) error {
+	drafts := slices.Clone(evs)
+	for i := range drafts {
+		drafts[i].ID, drafts[i].Cluster, drafts[i].Author = events.NewID(), r.cfg.Cluster, r.self
+	}
+	return r.keep(drafts)
+}
+
+func (r *Recorder) keep(drafts []events.Event) error {
 	err := r.cfg.Outbox.Put(drafts...)
 	if errors.Is(err, events.ErrInvalid) && len(drafts) > 1 {
 		err = nil
