@@ -135,13 +135,12 @@ type nodePrinter struct {
 
 func newNodePrinter(w io.Writer, output cli.Output) *nodePrinter {
 	p := &nodePrinter{w: w, output: output, printed: make(map[string]string)}
-	header := []string{"ID", "STATE", "INCARNATION", "ADDRESS", "SINCE"}
+	header := []string{"ID", "STATE", "INCARNATION", "ADDRESS", "SINCE", "POSITION", "ACCUSERS", "TAGS"}
 	switch output {
 	case cli.OutputWide:
-		header = append(header, "POSITION", "ACCUSERS", "TAGS")
-		fallthrough
-	case cli.OutputTable:
 		p.table = cli.NewTable(w, header...)
+	case cli.OutputTable:
+		p.table = cli.NewTable(w, header[:narrowColumns]...)
 	}
 	return p
 }
@@ -154,20 +153,21 @@ func (p *nodePrinter) print(list ...json.RawMessage) error {
 			return fmt.Errorf("a node of the answer is not as expected: %w: %s", err, raw)
 		}
 		row := n.row()
-		if now := strings.Join(row, "\x00"); p.printed[n.ID] != now {
-			p.printed[n.ID] = now
-		} else {
+		if p.output == cli.OutputTable {
+			row = row[:narrowColumns]
+		}
+		shown := strings.Join(row, "\x00")
+		if p.printed[n.ID] == shown {
 			continue
 		}
+		p.printed[n.ID] = shown
 		switch p.output {
 		case cli.OutputJSON:
 			fmt.Fprintf(&lines, "%s\n", raw)
 		case cli.OutputName:
 			fmt.Fprintln(&lines, n.ID)
-		case cli.OutputWide:
-			p.table.Row(row...)
 		default:
-			p.table.Row(row[:5]...)
+			p.table.Row(row...)
 		}
 	}
 	if p.table != nil {
@@ -177,7 +177,10 @@ func (p *nodePrinter) print(list ...json.RawMessage) error {
 	return err
 }
 
-// row is the node in the columns of the wide table, of which the narrow one has the first five.
+// narrowColumns is how many columns of the wide table the narrow one has.
+const narrowColumns = 5
+
+// row is the node in the columns of the wide table.
 func (n node) row() []string {
 	tags := make([]string, 0, len(n.Tags))
 	for _, key := range slices.Sorted(maps.Keys(n.Tags)) {

@@ -74,6 +74,9 @@ func TestListWatchPrintsWhatChanges(t *testing.T) {
 	say(t, log, events.Event{Kind: events.HealthCheckFailed, Node: "n1", Author: "n3", Incarnation: 1}) // changes nothing
 	say(t, log, events.Event{Kind: events.Suspected, Node: "n1", Author: "n3", Incarnation: 1})
 	p.wantLine("n1", "suspect", "1")
+	say(t, log, events.Event{Kind: events.Accused, Node: "n1", Author: "n2", Incarnation: 1}) // in no column of this table
+	say(t, log, events.Event{Kind: events.Refuted, Node: "n1", Author: "n1", Incarnation: 2, Address: "127.0.0.1:7001"})
+	p.wantLine("n1", "alive", "2")
 
 	if status, stderr := p.stop(); status != cli.ExitOK || stderr != "" {
 		t.Errorf("status %d, stderr %q", status, stderr)
