@@ -24,6 +24,10 @@ const (
 	apiConsumerDelete = "$JS.API.CONSUMER.DELETE."
 )
 
+// lookTimeout bounds a look at the stream and the making of a consumer, which are tried again. Servers that have yet to
+// agree on something answer such a request never rather than late.
+const lookTimeout = 3 * time.Second
+
 // Error codes of the server that mean something to us, beside those that package jetstream names.
 const (
 	codeInsufficientResources jetstream.ErrorCode = 10023

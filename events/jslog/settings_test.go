@@ -81,7 +81,9 @@ func TestDriftIsRefused(t *testing.T) {
 }
 
 // like makes the stream of another cluster with settings like good, spoilt.
-func like(t *testing.T, js jetstream.JetStream, good jetstream.StreamConfig, cluster string, spoil func(*jetstream.StreamConfig)) {
+func like(
+	t *testing.T, js jetstream.JetStream, good jetstream.StreamConfig, cluster string, spoil func(*jetstream.StreamConfig),
+) {
 	t.Helper()
 	all := events.ClusterFilter(cluster)
 	bad := good

@@ -122,11 +122,13 @@ func (r *reader) read(ctx context.Context, yield func(events.Recorded, error) bo
 	if err != nil {
 		return err
 	}
-	info, err := r.log.streamInfo(ctx, k)
+	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	info, err := r.log.streamInfo(look, k)
 	if err != nil {
 		return err // also that the stream is not there: if another takes its place, that one is not it
 	}
-	if err := r.place(ctx, k, info); err != nil {
+	if err := r.place(look, k, info); err != nil {
 		return err
 	}
 	return r.consume(ctx, k, yield)
@@ -204,12 +206,12 @@ func (r *reader) consume(ctx context.Context, k *link, yield func(events.Recorde
 	defer release()
 	bound, releaseNext := k.bind(bound, apiConsumerNext+l.stream+"."+name)
 	defer releaseNext()
+	// Nobody waits for the answer: where this does not arrive, the server forgets the consumer after consumerIdle.
+	defer func() { _ = k.nc.Publish(apiConsumerDelete+l.stream+"."+name, nil) }()
 	consumer, err := r.consumer(bound, k, name)
 	if err != nil {
 		return failure(bound, err)
 	}
-	// Nobody waits for the answer: where it does not arrive, the server forgets the consumer after consumerIdle.
-	defer func() { _ = k.nc.Publish(apiConsumerDelete+l.stream+"."+name, nil) }()
 	msgs, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(prefetchMessages, prefetchBytes),
 		jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat), jetstream.WithMessagesErrOnMissingHeartbeat(true))
 	if err != nil {
@@ -240,7 +242,7 @@ func (r *reader) consumer(ctx context.Context, k *link, name string) (jetstream.
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.log.cfg.AppendTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	return js.CreateConsumer(ctx, r.log.stream, jetstream.ConsumerConfig{
 		Name:              name,

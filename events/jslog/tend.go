@@ -22,9 +22,9 @@ func (l *Log) disconnected(k *link, err error) {
 	if l.ctx.Err() != nil {
 		return // by Close
 	}
-	k.down(errLost)
 	l.cfg.Logger.Warn("log lost", "cluster", l.cfg.Cluster, "error", err)
 	l.set(Status{Err: errLost}, nil)
+	k.down(errLost) // after the status, so that who is answered by it finds the log away
 	l.nudge()
 }
 
@@ -40,7 +40,6 @@ func (l *Log) hungUp(k *link, err error) {
 	if l.ctx.Err() != nil {
 		return
 	}
-	k.down(errLost)
 	l.cfg.Logger.Error("connection to NATS ended, dialling again", "cluster", l.cfg.Cluster, "error", err)
 	l.mu.Lock()
 	if l.link == k {
@@ -48,6 +47,7 @@ func (l *Log) hungUp(k *link, err error) {
 	}
 	l.mu.Unlock()
 	l.set(Status{Err: fmt.Errorf("%w: %w", errLost, err)}, nil)
+	k.down(errLost)
 	l.nudge()
 }
 
@@ -89,7 +89,9 @@ func (l *Log) look() error {
 		return nil
 	}
 	epoch := k.current()
-	info, err := l.inspect(epoch, k, l.found)
+	ctx, cancel := context.WithTimeout(epoch, lookTimeout)
+	defer cancel()
+	info, err := l.inspect(ctx, k, l.found)
 	if epoch.Err() != nil {
 		return nil // the connection was lost meanwhile, and what comes next nudges
 	}
