@@ -3,6 +3,7 @@ package recorder_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"maps"
 	"slices"
@@ -55,8 +56,8 @@ func TestLogAwayAndBack(t *testing.T) {
 			t.Errorf("after: %+v", s)
 		}
 		wantLines := map[string]int{"the log is away: events wait in the outbox": 1, "the log is back": 1}
-		if !maps.Equal(said.count, wantLines) {
-			t.Errorf("an hour without the log left these lines: %v", said.count)
+		if got := said.counts(); !maps.Equal(got, wantLines) {
+			t.Errorf("an hour without the log left these lines: %v", got)
 		}
 	})
 }
@@ -162,6 +163,52 @@ func TestLogReplaced(t *testing.T) {
 			t.Errorf("%d entries in the outbox, want 1", n)
 		}
 	})
+}
+
+// A subscription that ends for a reason that can be put right is taken up where it was, each event once (I10).
+func TestReadingInterrupted(t *testing.T) {
+	bubble(t, func(t *testing.T, log *memlog.Log) {
+		said := newLines()
+		m := start(t, &deniedLog{Log: log, times: 20}, "m0", func(c *recorder.Config) { c.Logger = slog.New(said) })
+		m.record(joined("m0"), own(swim.TransitionRefuted, "m0", 2))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if err := m.Drained(ctx); err != nil {
+			t.Fatal(err)
+		}
+		m.seen.Lock()
+		defer m.seen.Unlock()
+		if !slices.Equal(m.seen.positions, []uint64{1, 2}) {
+			t.Errorf("read %v, want 1 and 2", m.seen.positions)
+		}
+		if n := said.counts()["reading the log was interrupted"]; n == 0 || n > 3 {
+			t.Errorf("%d lines about it", n)
+		}
+	})
+}
+
+// deniedLog ends its first subscriptions, each after at most one event.
+type deniedLog struct {
+	*memlog.Log
+	times int
+}
+
+func (l *deniedLog) Subscribe(ctx context.Context, f events.Filter, from events.From) iter.Seq2[events.Recorded, error] {
+	return func(yield func(events.Recorded, error) bool) {
+		if l.times--; l.times < 0 {
+			l.Log.Subscribe(ctx, f, from)(yield)
+			return
+		}
+		if info, err := l.Info(ctx); err == nil && info.Last >= from.Position {
+			for rec, err := range l.Log.Subscribe(ctx, f, from) {
+				if !yield(rec, err) {
+					return
+				}
+				break
+			}
+		}
+		yield(events.Recorded{}, events.ErrDenied)
+	}
 }
 
 // What nobody can read changes nothing, except what the next append must expect.

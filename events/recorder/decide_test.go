@@ -212,7 +212,7 @@ type heldLog struct{ *memlog.Log }
 
 func (l *heldLog) Append(ctx context.Context, ev events.Event, expect uint64) (uint64, error) {
 	if !ev.Kind.ByOwner() {
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(500 * time.Millisecond) // sleep: virtual time; this log lives in a bubble
 	}
 	return l.Log.Append(ctx, ev, expect)
 }

@@ -8,7 +8,8 @@ import (
 	"rollcall/events"
 )
 
-// feed folds the log into the roll, from where it stands, until ctx ends or the log is no longer the one it was.
+// feed folds the log into the roll, from where it stands, until ctx ends or the log is no longer the one it was. A log
+// that is away does not end the subscription; what does may be put right, a permission for instance, so it is tried again.
 func (r *Recorder) feed(ctx context.Context) error {
 	for attempt := 0; ; attempt++ {
 		before := r.Position()
@@ -22,7 +23,9 @@ func (r *Recorder) feed(ctx context.Context) error {
 		if r.Position() > before {
 			attempt = 0
 		}
-		r.logger.Warn("reading the log was interrupted", "position", r.Position(), "reason", err)
+		if attempt == 0 {
+			r.logger.Warn("reading the log was interrupted", "position", r.Position(), "reason", err)
+		}
 		if sleep(ctx, backoff(attempt)) != nil {
 			return nil
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"sync"
@@ -250,4 +251,11 @@ func (l *lines) Handle(_ context.Context, r slog.Record) error {
 	defer l.mu.Unlock()
 	l.count[r.Message]++
 	return nil
+}
+
+// counts is how often each message was said so far.
+func (l *lines) counts() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.count)
 }
