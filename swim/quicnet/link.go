@@ -100,20 +100,27 @@ func (l *link) send(q *queue) {
 			}
 		}
 		err := l.conn.SendDatagram(b.data[:b.n])
-		switch tooLarge := (*quic.DatagramTooLargeError)(nil); {
-		case err == nil:
+		if err == nil {
 			l.touch()
 			l.t.stats.sent.Add(1)
 			l.t.stats.sentBytes.Add(uint64(b.n))
-		case errors.As(err, &tooLarge): // the peer takes less than it should
-			l.t.stats.oversize.Add(1)
-		default:
-			l.t.stats.lost.Add(1)
+		} else {
+			l.unsent(err)
 		}
 		buffers.Put(b)
 		if err != nil && !l.open() {
 			return
 		}
+	}
+}
+
+// unsent counts a datagram that QUIC did not take.
+func (l *link) unsent(err error) {
+	var tooLarge *quic.DatagramTooLargeError
+	if errors.As(err, &tooLarge) { // the peer takes less than it should
+		l.t.stats.oversize.Add(1)
+	} else {
+		l.t.stats.lost.Add(1)
 	}
 }
 

@@ -59,8 +59,9 @@ func (s *socket) ReadBatch(messages []ipv4.Message, flags int) (int, error) {
 func (s *socket) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
 	// Each failed write takes one pending error off, so the second try nearly always goes out. If not, the packet counts as
 	// lost on the way: for QUIC an error would be the end of the connection.
+	to := addr.AddrPort()
 	for range 3 {
-		n, oobn, err = s.UDPConn.WriteMsgUDP(b, oob, addr)
+		n, oobn, err = s.UDPConn.WriteMsgUDPAddrPort(b, oob, to)
 		if err == nil || !aboutEarlierPacket(err) {
 			return n, oobn, err
 		}
