@@ -1,4 +1,4 @@
-// Package httpapi serves the views of a projector to people and services over HTTP, as docs/openapi.yaml and
+// Package httpapi serves the views of a projector to people and services over HTTP, as openapi.json beside it and
 // /openapi.json describe it, and the page of package web at /.
 //
 //	handler, err := httpapi.New(httpapi.Config{Projector: p, Version: version})
