@@ -154,10 +154,10 @@ func TestLogReplaced(t *testing.T) {
 		m.record(joined("m0"))
 		m.drained()
 		log.Replace()
-		if err := <-m.done; !errors.Is(err, events.ErrReplaced) {
-			t.Errorf("Run: %v, want %v", err, events.ErrReplaced)
+		<-m.done
+		if !errors.Is(m.err, events.ErrReplaced) {
+			t.Errorf("Run: %v, want %v", m.err, events.ErrReplaced)
 		}
-		m.done <- nil
 		m.record(own(swim.TransitionRefuted, "m0", 2))
 		if n := m.box.Len(); n != 1 {
 			t.Errorf("%d entries in the outbox, want 1", n)

@@ -49,16 +49,12 @@ func crashAt(t *testing.T, log *memlog.Log, point int, after bool) bool {
 		suspected(victim(2)), own(swim.TransitionRefuted, "a", 3))
 	drained, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	crashed := make(chan struct{})
-	go func() {
-		defer close(crashed)
-		<-m.done
-		m.done <- nil
+	go func(done <-chan struct{}) {
+		<-done
 		cancel()
-	}()
+	}(m.done)
 	err := m.Drained(drained)
 	m.stop()
-	<-crashed
 	if err != nil {
 		m.run(log)
 		m.drained()
@@ -133,13 +129,11 @@ func TestRunAgain(t *testing.T) {
 		m.record(own(swim.TransitionRefuted, "m0", 2))
 		time.Sleep(time.Minute)
 		m.cancel()
-		if err := <-m.done; err != nil {
-			t.Fatalf("Run: %v, want nil when its context ends", err)
+		if <-m.done; m.err != nil {
+			t.Fatalf("Run: %v, want nil when its context ends", m.err)
 		}
 		log.SetAvailable(true)
-		ctx, cancel := context.WithCancel(t.Context())
-		m.cancel = cancel
-		go func() { m.done <- m.Run(ctx) }()
+		m.runAgain()
 		m.drained()
 		if got := story(lawful(t, log), "m0"); !slices.Equal(got, []string{"m0 joined 1", "m0 refuted 2"}) {
 			t.Errorf("the log has %v", got)

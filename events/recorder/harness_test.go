@@ -39,7 +39,8 @@ type member struct {
 	path   string
 	box    *outbox.Outbox
 	cancel context.CancelFunc
-	done   chan error
+	done   chan struct{} // closed when Run has returned err
+	err    error
 	seen   seen
 }
 
@@ -76,9 +77,18 @@ func (m *member) run(log events.Log, options ...func(*recorder.Config)) {
 	if m.Recorder, err = recorder.New(cfg); err != nil {
 		m.t.Fatal(err)
 	}
+	m.runAgain()
+}
+
+// runAgain starts the recorder, which does not run.
+func (m *member) runAgain() {
 	ctx, cancel := context.WithCancel(context.Background())
-	m.cancel, m.done = cancel, make(chan error, 1)
-	go func() { m.done <- m.Run(ctx) }()
+	done := make(chan struct{})
+	m.cancel, m.done = cancel, done
+	go func() {
+		defer close(done)
+		m.err = m.Run(ctx)
+	}()
 }
 
 // stop ends the process: the recorder, then the outbox.
