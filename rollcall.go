@@ -61,8 +61,10 @@ type Member struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 	joined chan struct{} // closed when a seed answered, or there was none to ask
+	ending chan struct{} // closed when Leave or Close begins
 	stale  chan uint64   // incarnations the log knows already, for the member to rise above
 
+	endOnce  sync.Once
 	closing  sync.Once
 	closeErr error
 }
@@ -74,7 +76,7 @@ func Join(ctx context.Context, opt Options) (*Member, error) {
 	if err := opt.validate(); err != nil {
 		return nil, err
 	}
-	m := &Member{opt: opt, log: opt.Logger, joined: make(chan struct{}), stale: make(chan uint64, 1)}
+	m := &Member{opt: opt, log: opt.Logger, joined: make(chan struct{}), ending: make(chan struct{}), stale: make(chan uint64, 1)}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
@@ -198,8 +200,18 @@ func (m *Member) advertised(t agent.Transport) netip.AddrPort {
 	}
 }
 
-// record keeps what the agent observed: first the incarnation, so that no later life claims it again, then the event.
+// record keeps what the agent observed: first the incarnation, so that no later life claims it again, then the event. A
+// member that has seeds has joined when one of them let it in; before that it is nobody's to speak of.
 func (m *Member) record(ts ...swim.Transition) error {
+	select {
+	case <-m.joined:
+	case <-m.ending:
+		select {
+		case <-m.joined:
+		default:
+			return nil
+		}
+	}
 	var errs []error
 	for _, t := range ts {
 		if t.Own && string(t.Subject) == m.opt.ID {
@@ -297,6 +309,7 @@ func (m *Member) Pause(ctx context.Context) (resume func(), err error) { return 
 // Leave departs gracefully and closes the member: the departure is acknowledged by others (5 s at most), the connections
 // are closed, and the log gets what is still to be said (5 s at most; the rest waits in the outbox for the next start).
 func (m *Member) Leave(ctx context.Context) error {
+	m.end()
 	err := m.agent.Leave(ctx)
 	err = errors.Join(err, m.agent.Close())
 	drain, cancel := context.WithTimeout(ctx, drainPatience)
@@ -310,6 +323,7 @@ func (m *Member) Leave(ctx context.Context) error {
 // Close ends the member without a departure: others will find that it is gone. What it had to say is kept in the
 // outbox. It is idempotent.
 func (m *Member) Close() error {
+	m.end()
 	m.closing.Do(func() {
 		err := m.agent.Close()
 		m.cancel()
@@ -318,6 +332,8 @@ func (m *Member) Close() error {
 	})
 	return m.closeErr
 }
+
+func (m *Member) end() { m.endOnce.Do(func() { close(m.ending) }) }
 
 // Kill ends the member as a crash would: its socket is gone before anybody could be told. For development and tests.
 func (m *Member) Kill() error {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -18,6 +17,7 @@ import (
 	"rollcall/events"
 	"rollcall/infra/cli"
 	"rollcall/infra/devcluster"
+	"rollcall/infra/httpserver"
 	"rollcall/infra/telemetry"
 	"rollcall/projections/httpapi"
 )
@@ -68,8 +68,8 @@ func (d *dev) run(cmd *cobra.Command) error {
 	if d.nodes < 1 || d.nodes > devcluster.NodesMax {
 		return cli.Errorf(cli.ErrUsage, "--nodes %d: want 1 to %d", d.nodes, devcluster.NodesMax)
 	}
-	if err := loopbackOnly("--http", d.http); err != nil {
-		return err
+	if err := httpserver.CheckAddress(d.http); err != nil {
+		return cli.Errorf(cli.ErrUsage, "--http %w", err)
 	}
 	dir, cleanup, err := d.directory()
 	if err != nil {
@@ -99,11 +99,11 @@ func (d *dev) directory() (dir string, cleanup func(), err error) {
 
 // serve runs the cluster until ctx ends, and then lets everybody leave.
 func (d *dev) serve(ctx context.Context, dir string, out io.Writer, log *slog.Logger) error {
-	listener, err := net.Listen("tcp", d.http)
+	server, err := httpserver.Listen(d.http, log)
 	if err != nil {
-		return fmt.Errorf("--http: %w; choose another address, or port 0 for a free one", err)
+		return fmt.Errorf("--http: %w", err)
 	}
-	defer listener.Close()
+	defer server.Close()
 	started := time.Now()
 	starting, cancel := context.WithTimeout(context.WithoutCancel(ctx), devStartLimit)
 	defer cancel()
@@ -112,15 +112,14 @@ func (d *dev) serve(ctx context.Context, dir string, out io.Writer, log *slog.Lo
 		return err
 	}
 	defer cluster.Close()
-	server, err := d.api(cluster, log)
+	handler, err := devAPI(cluster, log)
 	if err != nil {
 		return err
 	}
-	go server.Serve(listener) // ends with Close below
-	defer server.Close()
+	server.Start(handler)
 
 	p := &devPrinter{out: out, json: d.json}
-	p.header(cluster, listener.Addr().String(), started)
+	p.header(cluster, server.Addr(), started)
 	printing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var printer sync.WaitGroup
 	printer.Go(func() { p.follow(printing, cluster.Log(), started) })
@@ -151,18 +150,14 @@ func devTags(i int) map[string]string {
 	return map[string]string{"role": roles[(i-1)%len(roles)], "zone": string(rune('a' + (i-1)%2))}
 }
 
-func (d *dev) api(cluster *devcluster.Cluster, log *slog.Logger) (*http.Server, error) {
+func devAPI(cluster *devcluster.Cluster, log *slog.Logger) (http.Handler, error) {
 	metrics, err := telemetry.New("rollcall-dev", cli.Version(), "dev")
 	if err != nil {
 		return nil, err
 	}
-	handler, err := httpapi.New(httpapi.Config{
+	return httpapi.New(httpapi.Config{
 		Projector: cluster.Projector(), Version: cli.Version(), Dev: cluster, Metrics: metrics.Handler(), Logger: log,
 	})
-	if err != nil {
-		return nil, err
-	}
-	return newServer(handler, log), nil
 }
 
 // devPrinter prints the events of the log as they happen.

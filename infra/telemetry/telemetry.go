@@ -63,7 +63,7 @@ func New(serviceName, version, nodeID string) (*Telemetry, error) {
 			return nil, fmt.Errorf("telemetry: runtime metrics: %w", err)
 		}
 	}
-	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry))
+	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry), otelprometheus.WithoutScopeInfo())
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: prometheus exporter: %w", err)
 	}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"rollcall/events"
+	"rollcall/infra/telemetry"
+	"rollcall/projections"
+	"rollcall/projections/projector"
+)
+
+// observe registers what the projector's status and views say.
+func observe(tel *telemetry.Telemetry, p *projector.Projector) error {
+	meter := tel.Meter("rollcall/cmd/projector")
+	var gauges []metric.Observable
+	var failed error
+	gauge := func(name, unit, help string) metric.Float64ObservableGauge {
+		g, err := meter.Float64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(help))
+		if err != nil && failed == nil {
+			failed = fmt.Errorf("metric %s: %w", name, err)
+		}
+		gauges = append(gauges, g)
+		return g
+	}
+	position := gauge("rollcall.projector.position", "", "Position of the last event folded.")
+	lagEvents := gauge("rollcall.projector.lag.events", "{event}", "Events in the log that are not folded yet.")
+	lagSeconds := gauge("rollcall.projector.lag", "s", "Age of the oldest event not folded yet.")
+	ready := gauge("rollcall.projector.ready", "", "1 while the views can be read.")
+	rejected := gauge("rollcall.projector.rejected", "{event}", "Events that could not be read.")
+	nodes := gauge("rollcall.nodes", "{node}", "Nodes on the roll, by state.")
+	if failed != nil {
+		return failed
+	}
+	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		status := p.Status()
+		o.ObserveFloat64(position, float64(status.Position))
+		o.ObserveFloat64(lagEvents, float64(status.Lag.Events))
+		o.ObserveFloat64(lagSeconds, status.Lag.Seconds)
+		o.ObserveFloat64(rejected, float64(status.RejectedTotal))
+		up := 0.0
+		if status.Ready {
+			up = 1
+		}
+		o.ObserveFloat64(ready, up)
+		counts := map[events.State]int{events.StateAlive: 0, events.StateSuspect: 0, events.StateFailed: 0, events.StateLeft: 0}
+		p.View(func(v *projections.Views) {
+			for _, n := range v.Registry.Nodes() {
+				counts[n.State]++
+			}
+		})
+		for state, count := range counts {
+			o.ObserveFloat64(nodes, float64(count), metric.WithAttributes(attribute.String("state", state.String())))
+		}
+		return nil
+	}, gauges...)
+	return err
+}

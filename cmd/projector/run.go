@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/events"
+	"rollcall/events/jslog"
+	"rollcall/infra/cli"
+	"rollcall/infra/httpserver"
+	"rollcall/infra/natsd"
+	"rollcall/infra/telemetry"
+	"rollcall/projections/httpapi"
+	"rollcall/projections/projector"
+)
+
+// natsStartLimit is how long the embedded server may take to recover what it holds.
+const natsStartLimit = time.Minute
+
+// runFlags is what the flags of projector run say.
+type runFlags struct {
+	cluster     string
+	nats, creds string
+	natsListen  string
+	replicas    int
+	http, data  string
+	log         *cli.Logging
+}
+
+func newRun() *cobra.Command {
+	r := &runFlags{}
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Keep the views of a cluster and serve them",
+		Long: `Keep the views of a cluster and serve them over HTTP, until interrupted. The cluster's stream is made if it is not there;
+one that would lose history is refused.
+
+Without --nats the projector runs the cluster's NATS server itself, in --data, on --nats-listen, and flushes every event to
+disk before it is acknowledged. With --nats, durability is what those servers' sync_interval gives.`,
+		Example: "  projector run --cluster default --http 127.0.0.1:8080 --data /var/lib/rollcall\n" +
+			"  projector run --cluster default --nats nats://10.0.0.9:4222 --replicas 3 --data /var/lib/rollcall",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return r.run(cmd) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&r.cluster, "cluster", "default", "`NAME` of the cluster")
+	f.StringVar(&r.nats, "nats", "", "`URL` of NATS, several separated by commas; empty: run a server here")
+	f.StringVar(&r.creds, "creds", "", "NATS credentials `FILE`")
+	f.StringVar(&r.natsListen, "nats-listen", "127.0.0.1:4222", "`ADDRESS` of the embedded NATS server; loopback only")
+	f.IntVar(&r.replicas, "replicas", 1, "copies of the stream, on as many servers; 1 to 5")
+	f.StringVar(&r.http, "http", "127.0.0.1:8080", "`ADDRESS` of the API and the page; loopback only; port 0 takes a free one")
+	f.StringVar(&r.data, "data", "", "keep snapshots, and the embedded server's files, in this `DIR` (required)")
+	r.log = cli.LoggingFlags(f, slog.LevelInfo)
+	return cmd
+}
+
+func (r *runFlags) check() error {
+	switch {
+	case !events.ValidID(r.cluster):
+		return cli.Errorf(cli.ErrUsage, "--cluster %q: want 1 to %d of A-Z a-z 0-9 _ -", r.cluster, events.IDMax)
+	case r.data == "":
+		return cli.Errorf(cli.ErrUsage, "--data is required: the directory of snapshots, and of the embedded server's files")
+	case r.replicas < 1 || r.replicas > 5:
+		return cli.Errorf(cli.ErrUsage, "--replicas %d: want 1 to 5", r.replicas)
+	case r.nats == "" && r.replicas > 1:
+		return cli.Errorf(cli.ErrUsage, "--replicas %d: the embedded server is alone; name servers with --nats", r.replicas)
+	}
+	if err := httpserver.CheckAddress(r.http); err != nil {
+		return cli.Errorf(cli.ErrUsage, "--http %w", err)
+	}
+	return nil
+}
+
+func (r *runFlags) run(cmd *cobra.Command) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	log := r.log.Logger(cmd.ErrOrStderr())
+	server, err := httpserver.Listen(r.http, log)
+	if err != nil {
+		return fmt.Errorf("--http: %w", err)
+	}
+	defer server.Close()
+
+	config := jslog.Config{
+		URL: r.nats, CredsFile: r.creds, Cluster: r.cluster, Name: "projector",
+		Provision: true, Replicas: r.replicas, Lazy: r.nats != "", Logger: log,
+	}
+	if r.nats == "" {
+		embedded, err := r.startNATS(ctx, log)
+		if err != nil {
+			return err
+		}
+		defer embedded.Shutdown()
+		config.InProcess = embedded
+	}
+	reader, err := jslog.Connect(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	p, err := projector.Open(projector.Config{Log: reader, Cluster: r.cluster, Dir: filepath.Join(r.data, "snapshots"), Logger: log})
+	if err != nil {
+		return err
+	}
+	tel, err := newMetrics(r.cluster, p)
+	if err != nil {
+		return err
+	}
+	handler, err := httpapi.New(httpapi.Config{Projector: p, Version: cli.Version(), Metrics: tel.Handler(), Logger: log})
+	if err != nil {
+		return err
+	}
+	server.Start(handler)
+	log.Info("projector is up", "cluster", r.cluster, "http", server.Addr())
+	err = p.Run(ctx)
+	return errors.Join(err, tel.Shutdown(context.WithoutCancel(ctx)))
+}
+
+func (r *runFlags) startNATS(ctx context.Context, log *slog.Logger) (*natsd.Server, error) {
+	ctx, cancel := context.WithTimeout(ctx, natsStartLimit)
+	defer cancel()
+	s, err := natsd.Start(ctx, natsd.Config{Dir: filepath.Join(r.data, "nats"), Listen: r.natsListen, Logger: log})
+	if err != nil {
+		return nil, fmt.Errorf("embedded NATS server: %w", err)
+	}
+	return s, nil
+}
+
+// newMetrics makes the figures of the projector, read when they are scraped.
+func newMetrics(cluster string, p *projector.Projector) (*telemetry.Telemetry, error) {
+	tel, err := telemetry.New("rollcall-projector", cli.Version(), cluster)
+	if err != nil {
+		return nil, err
+	}
+	return tel, observe(tel, p)
+}
