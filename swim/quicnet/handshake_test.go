@@ -1,0 +1,128 @@
+package quicnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"rollcall/swim"
+)
+
+// TestStrangersProveTheirAddressWhenManyHandshakesHang: the Retry costs one round trip, and only then.
+func TestStrangersProveTheirAddressWhenManyHandshakesHang(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *wire, c *cluster) {
+		hub := w.member(c, "hub", 1, func(config *Config) { config.Limits.HalfOpen = 2 })
+		first := func(id string, n byte) time.Duration {
+			m := w.member(c, id, n)
+			begin := time.Now()
+			m.ask(hub.peer(), "hello")
+			return time.Since(begin)
+		}
+		calm := first("calm", 2)
+		// Three whose answers from the hub get lost: their handshakes stay open.
+		w.lose(func(from, to netip.AddrPort) bool { return from == hub.LocalAddr() && to.Addr().As4()[3] >= 100 })
+		for i := range byte(3) {
+			w.member(c, fmt.Sprintf("stuck%d", i), 100+i).Warm(hub.peer())
+		}
+		pass(50 * time.Millisecond)
+		if n := hub.halfOpen.Load(); n != 3 {
+			t.Fatalf("%d handshakes hang, want 3", n)
+		}
+		if busy := first("busy", 3); busy != calm+2*w.latency {
+			t.Errorf("first exchange took %v, and %v before: want one round trip more", busy, calm)
+		}
+		pass(10 * time.Second)
+		if n := hub.halfOpen.Load(); n != 0 {
+			t.Errorf("%d handshakes are still counted", n)
+		}
+		if s := hub.Stats(); s.HandshakesRefused != 3 {
+			t.Errorf("%d refused, want the 3 that hung", s.HandshakesRefused)
+		}
+		if later := first("later", 4); later != calm {
+			t.Errorf("first exchange took %v, and %v when all was calm", later, calm)
+		}
+	})
+}
+
+func TestWarmDialsAheadOfTheFirstDatagram(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *wire, c *cluster) {
+		a, b := w.member(c, "a", 1), w.member(c, "b", 2)
+		a.Warm(b.peer())
+		a.Warm(b.peer())
+		a.Warm(swim.Peer{ID: "b"}) // nowhere
+		a.Warm(a.peer())           // nobody
+		pass(time.Second)
+		a.Send(b.peer(), []byte("ping"))
+		pass(w.latency)
+		if got := b.received(); len(got) != 1 {
+			t.Errorf("%d datagrams after half a round trip, want the ping", len(got))
+		}
+		if s := a.Stats(); s.Dials != 1 || s.Connections != 1 {
+			t.Errorf("%d dials, %d connections", s.Dials, s.Connections)
+		}
+	})
+}
+
+// TestFullPoolRefusesAndRecovers: connections that all carry an exchange are not closed for a newcomer, and the slots come
+// back when the exchanges end by their own limit.
+func TestFullPoolRefusesAndRecovers(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *wire, c *cluster) {
+		const bound = 4
+		hub := w.member(c, "hub", 1, func(config *Config) { config.Limits.Connections = bound })
+		results := make(chan error, bound)
+		for i := range byte(bound) {
+			m := w.member(c, fmt.Sprintf("m%d", i), 100+i)
+			m.answer(func(ctx context.Context, _ swim.ID, _ []byte) ([]byte, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			})
+			go func() {
+				_, _, err := hub.Exchange(t.Context(), m.peer(), []byte("no answer"))
+				results <- err
+			}()
+		}
+		pass(time.Second)
+		newcomer := w.member(c, "newcomer", 2)
+		if _, _, err := hub.Exchange(t.Context(), newcomer.peer(), nil); !errors.Is(err, ErrFull) {
+			t.Errorf("dialling out: %v, want ErrFull", err)
+		}
+		hub.Send(newcomer.peer(), []byte("ping"))
+		if _, _, err := newcomer.Exchange(t.Context(), hub.peer(), nil); !errors.Is(err, ErrLost) {
+			t.Errorf("dialling in: %v, want ErrLost", err)
+		}
+		for range bound {
+			if err := <-results; !errors.Is(err, ErrTimeout) {
+				t.Errorf("%v, want ErrTimeout", err)
+			}
+		}
+		newcomer.ask(hub.peer(), "hello")
+		if s := hub.Stats(); s.Connections > bound || s.Evictions == 0 {
+			t.Errorf("%d connections, %d evictions", s.Connections, s.Evictions)
+		}
+	})
+}
+
+// TestDualStackSocketTellsToo: a socket for both families reports IPv4 addresses as members know them.
+func TestDualStackSocketTellsToo(t *testing.T) {
+	c := newCluster(t, "test")
+	wildcard := func(config *Config) { config.Bind = netip.MustParseAddrPort("[::]:0") }
+	a, b := c.member("a", wildcard), c.member("b")
+	a.ask(b.peer(), "hello")
+	b.ask(swim.Peer{ID: "a", Addr: netip.AddrPortFrom(loopback.Addr(), a.LocalAddr().Port())}, "hello")
+	if _, _, err := a.Exchange(t.Context(), swim.Peer{Addr: netip.AddrPortFrom(loopback.Addr(), a.LocalAddr().Port())}, nil); !errors.Is(err, ErrSelf) {
+		t.Errorf("its own address: %v, want ErrSelf", err)
+	}
+	gone := b.peer()
+	b.Kill()
+	a.Send(gone, []byte("a ping that is long enough to be answered"))
+	if runtime.GOOS == "linux" {
+		a.notified("b", swim.DownUnreachable)
+		if n := a.notices(); n[0].addr != gone.Addr {
+			t.Errorf("told about %v, want %v", n[0].addr, gone.Addr)
+		}
+	}
+}
