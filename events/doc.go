@@ -26,8 +26,9 @@
 // word of a quorum (I8). A snapshot and the rest of the log give what the whole log gives (I9). Nothing read is larger
 // than the bounds named here (I15).
 //
-// What it does not promise: that an author tells the truth. The log lets a member speak as itself only; the quorum is
-// what stands between one liar and a verdict. A roll grows with the number of ids that the log ever named.
+// What it does not promise: that an author tells the truth. The log lets a member speak as itself only, and a verdict
+// needs a quorum; but a verdict may count members under suspicion as implicit accusers, and one member alone can put
+// them under suspicion. A roll grows with the number of ids that the log ever named.
 //
 // It imports nothing of this module.
 package events
