@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// The state of the views is written in one plain form, so that equal states are equal bytes: integers as varints, strings and
-// byte slices with their length in front, times as seconds and nanoseconds, map entries by rising key.
+// The state of the views is written in one plain form, so that equal states are equal bytes: integers as varints, strings
+// and byte slices with their length in front, times as seconds and nanoseconds, map entries by rising key.
 
 // ErrCorrupt says that bytes are not what Encode made.
 var ErrCorrupt = errors.New("state is corrupt")

@@ -22,24 +22,21 @@ type Node struct {
 
 // Registry says, for every node the log ever named, in which state it is, since when, and by whose evidence.
 type Registry struct {
-	byID map[string]int // index into list
-	list []*Node        // by id
+	byID map[string]*Node
+	list []*Node // the same, by rising id
 }
 
 const registryVersion = 1
 
-func newRegistry() *Registry { return &Registry{byID: make(map[string]int)} }
+func newRegistry() *Registry { return &Registry{byID: make(map[string]*Node)} }
 
 // Len is the number of nodes.
 func (r *Registry) Len() int { return len(r.list) }
 
 // Node returns what is known about id.
 func (r *Registry) Node(id string) (*Node, bool) {
-	i, ok := r.byID[id]
-	if !ok {
-		return nil, false
-	}
-	return r.list[i], true
+	n, ok := r.byID[id]
+	return n, ok
 }
 
 // Nodes returns every node, by id. The slice is the caller's.
@@ -67,14 +64,12 @@ func (r *Registry) reject(id string) {
 }
 
 func (r *Registry) put(n *Node) {
-	if i, ok := r.byID[n.ID]; ok {
+	r.byID[n.ID] = n
+	i, found := slices.BinarySearchFunc(r.list, n.ID, func(n *Node, id string) int { return strings.Compare(n.ID, id) })
+	if found {
 		r.list[i] = n
-		return
-	}
-	i, _ := slices.BinarySearchFunc(r.list, n.ID, func(n *Node, id string) int { return strings.Compare(n.ID, id) })
-	r.list = slices.Insert(r.list, i, n)
-	for j := i; j < len(r.list); j++ {
-		r.byID[r.list[j].ID] = j
+	} else {
+		r.list = slices.Insert(r.list, i, n)
 	}
 }
 
@@ -105,7 +100,7 @@ func decodeRegistry(rd *reader) *Registry {
 		if rd.err != nil {
 			return r
 		}
-		r.byID[node.ID] = len(r.list)
+		r.byID[node.ID] = node
 		r.list = append(r.list, node)
 	}
 	return r

@@ -44,8 +44,8 @@ type Timeline struct {
 
 const timelineVersion = 1
 
-// historySlack is how many entries a full history may grow beyond HistoryMax before it moves to a new array: readers may hold
-// the old one, so entries are never shifted in place.
+// historySlack is how many entries a full history may grow beyond HistoryMax before it moves to a new array: readers may
+// hold the old one, so entries are never shifted in place.
 const historySlack = 16
 
 func newTimeline() *Timeline { return &Timeline{byID: make(map[string]*History)} }

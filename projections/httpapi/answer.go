@@ -37,6 +37,9 @@ func (s stamp) MarshalJSON() ([]byte, error) {
 	return []byte(strconv.Quote(t.UTC().Format(time.RFC3339Nano))), nil
 }
 
+// logReadMax bounds what one answer may read out of the log.
+const logReadMax = 15 * time.Second
+
 // read calls fn with the views that the request asks for: as they are, once min_position is reached, or as of at.
 func (a *api) read(r *http.Request, fn func(v *projections.Views)) (answer, error) {
 	query := r.URL.Query()
@@ -46,7 +49,9 @@ func (a *api) read(r *http.Request, fn func(v *projections.Views)) (answer, erro
 	}
 	ans := answer{Cluster: a.p.Cluster()}
 	if given {
-		past, err := a.p.AsOf(r.Context(), at)
+		ctx, cancel := context.WithTimeout(r.Context(), logReadMax)
+		defer cancel()
+		past, err := a.p.AsOf(ctx, at)
 		if err != nil {
 			return answer{}, err
 		}

@@ -34,8 +34,8 @@ var (
 // run), restart (a new life), leave (a graceful end).
 func DevActions() []string { return []string{"crash", "pause", "resume", "restart", "leave"} }
 
-// sameSite refuses what a page of another site may have sent: the server stands on loopback, where every browser tab of the
-// machine reaches it. A name that is not localhost may be another site's name made to point here.
+// sameSite refuses what a page of another site may have sent: the server stands on loopback, where every browser tab of
+// the machine reaches it. A name that is not localhost may be another site's name made to point here.
 func sameSite(r *http.Request) error {
 	refuse := func(why string) error {
 		return problemf(http.StatusForbidden, "cross-site", "Another site may have sent this",

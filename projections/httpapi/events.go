@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -80,11 +81,13 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) error {
 	if err := a.await(r.Context(), query); err != nil {
 		return err
 	}
-	status := a.p.Status()
-	page, next, err := a.p.Page(r.Context(), filter, from, limit)
+	ctx, cancel := context.WithTimeout(r.Context(), logReadMax)
+	defer cancel()
+	page, next, err := a.p.Page(ctx, filter, from, limit)
 	if err != nil {
 		return err
 	}
+	status := a.p.Status() // after the page, so that no event in it is beyond the position
 	list := make([]eventJSON, 0, len(page))
 	for i := range page {
 		list = append(list, renderEvent(&page[i]))

@@ -216,7 +216,7 @@ func TestClientThatReadsNothingIsCutOff(t *testing.T) {
 	w.say(events.Joined, "n1", "n1", 1, events.Evidence{})
 	w.say(events.Joined, "n2", "n2", 1, events.Evidence{})
 	big := events.Evidence{Reason: strings.Repeat("x", 12<<10)}
-	for range 1500 {
+	for range 800 {
 		w.say(events.HealthCheckFailed, "n1", "n2", 1, big)
 	}
 	w.settle()
@@ -225,6 +225,9 @@ func TestClientThatReadsNothingIsCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	if err := conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
 	fmt.Fprintf(conn, "GET /v1/events/stream?from=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	select {
 	case <-gone:

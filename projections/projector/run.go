@@ -83,16 +83,24 @@ func (p *Projector) retry(ctx context.Context, what string, do func(context.Cont
 
 // attach asks the log who it is and whether it can carry on from where the views are.
 func (p *Projector) attach(ctx context.Context) error {
-	sent := p.cfg.Now()
+	asked := p.ask()
 	info, err := p.cfg.Log.Info(ctx)
 	if err != nil {
 		return err
 	}
-	return p.checkInfo(info, sent)
+	return p.checkInfo(info, asked)
 }
 
+// asking is when the log was asked about itself, and where the views were then: the fold may overtake the answer.
+type asking struct {
+	at       time.Time
+	position uint64
+}
+
+func (p *Projector) ask() asking { return asking{p.cfg.Now(), p.Position()} }
+
 // checkInfo compares what the log says of itself with the views, and remembers it.
-func (p *Projector) checkInfo(info events.Info, sent time.Time) error {
+func (p *Projector) checkInfo(info events.Info, asked asking) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	position := p.views.Position()
@@ -102,14 +110,15 @@ func (p *Projector) checkInfo(info events.Info, sent time.Time) error {
 	case p.identity != "" && info.Identity != p.identity:
 		return fmt.Errorf("%w: views at position %d are of log %s, found log %s; %s",
 			events.ErrReplaced, position, p.identity, info.Identity, p.advice())
-	case info.Last < position:
+	case info.Last < asked.position:
 		return fmt.Errorf("%w: it ends at position %d, the views are at %d: it was restored from an older copy; %s",
-			events.ErrReplaced, info.Last, position, p.advice())
+			events.ErrReplaced, info.Last, asked.position, p.advice())
 	case info.First > position+1:
-		return fmt.Errorf("%w: the log starts at position %d, position %d is wanted", events.ErrIncomplete, info.First, position+1)
+		return fmt.Errorf("%w: the log starts at position %d, position %d is wanted",
+			events.ErrIncomplete, info.First, position+1)
 	}
 	p.identity = info.Identity
-	p.pulse.answered(info.Last, sent)
+	p.pulse.answered(info.Last, asked.at)
 	p.pulse.level(position)
 	p.wakeLocked()
 	return nil
@@ -165,7 +174,8 @@ func (p *Projector) reject(bad *events.DecodeError) {
 	if errors.Is(bad, events.ErrGroupSubject) {
 		p.views.Pass(bad.Position)
 	} else if p.views.Reject(bad) {
-		p.log.Error("event cannot be read; its node is marked", "position", bad.Position, "subject", bad.Subject, "reason", bad.Err)
+		p.log.Error("event cannot be read; its node is marked",
+			"position", bad.Position, "subject", bad.Subject, "reason", bad.Err)
 	}
 	p.pulse.level(bad.Position)
 	p.wakeLocked()

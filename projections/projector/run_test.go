@@ -165,3 +165,38 @@ func TestWaitForEndsWithItsContext(t *testing.T) {
 		t.Errorf("WaitFor: %v", err)
 	}
 }
+
+// slowInfo is a log whose answer about itself arrives after events that came later than it.
+type slowInfo struct {
+	*tape
+	late func()
+}
+
+func (l *slowInfo) Info(ctx context.Context) (events.Info, error) {
+	info, err := l.tape.Info(ctx)
+	l.late()
+	return info, err
+}
+
+// The fold may overtake an answer about how far the log reaches; that is no sign of another log.
+func TestAnswerThatTheFoldOvertookIsNoReplacement(t *testing.T) {
+	log := &slowInfo{tape: newTape(t)}
+	log.joins("n1", "n2")
+	var p *projector.Projector
+	asked := 0
+	log.late = func() {
+		if asked++; asked > 1 && asked < 5 { // the first is before the fold begins
+			position := log.evidence(1)
+			until(t, "folded", func() bool { return p.Position() >= position })
+		}
+	}
+	p = open(t, projector.Config{Log: log})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	until(t, "overtaken three times, or stopped", func() bool { s := p.Status(); return s.Position >= 5 || s.Stopped != nil })
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}

@@ -248,7 +248,10 @@ func (p *Projector) snapshotBefore(identity string, at At) *projections.Views {
 		paths, _ := listSnapshots(p.cfg.Dir) // an unreadable directory only costs time
 		for _, path := range paths {
 			head, views, err := readSnapshot(path, p.cfg.Cluster)
-			if err == nil && head.Identity == identity && !at.before(events.Recorded{Position: head.Position, Stored: views.Stored()}) {
+			if err != nil || head.Identity != identity {
+				continue
+			}
+			if !at.before(events.Recorded{Position: head.Position, Stored: views.Stored()}) {
 				return views
 			}
 		}

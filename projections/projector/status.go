@@ -128,10 +128,10 @@ const beatTimeout = 5 * time.Second
 func (p *Projector) beat(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, beatTimeout)
 	defer cancel()
-	sent := p.cfg.Now()
+	asked := p.ask()
 	info, err := p.cfg.Log.Info(limited)
 	if err == nil {
-		return p.checkInfo(info, sent)
+		return p.checkInfo(info, asked)
 	}
 	if fatal(err) {
 		return err

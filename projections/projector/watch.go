@@ -169,7 +169,9 @@ func (p *Projector) outcome(node string, position uint64) *events.Outcome {
 // Page returns at most limit (1 to PageMax) folded events that pass filter, from position from on (0 or 1: the first), and
 // the position from which the next page starts. A page may be short, even empty, before the end is reached: the end is
 // where next is above the view's position.
-func (p *Projector) Page(ctx context.Context, filter events.Filter, from uint64, limit int) (page []Notice, next uint64, err error) {
+func (p *Projector) Page(
+	ctx context.Context, filter events.Filter, from uint64, limit int,
+) (page []Notice, next uint64, err error) {
 	if limit < 1 || limit > PageMax {
 		return nil, 0, fmt.Errorf("%w: page of %d events, want 1 to %d", ErrConfig, limit, PageMax)
 	}
