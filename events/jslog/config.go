@@ -8,6 +8,8 @@ import (
 	"net"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"rollcall/events"
 )
 
@@ -95,4 +97,12 @@ func (cfg Config) durability() string {
 	}
 	return "as the server's sync_interval has it, which a client cannot see: set \"always\", " +
 		"or a power cut takes up to two minutes of acknowledged events"
+}
+
+// where names the server of a connection for a log line.
+func (cfg Config) where(nc *nats.Conn) string {
+	if cfg.InProcess != nil {
+		return "in process"
+	}
+	return nc.ConnectedUrlRedacted()
 }

@@ -107,7 +107,7 @@ func (l *Log) look() error {
 		}
 	default:
 		l.found = true
-		l.cfg.Logger.Info("log ready", "cluster", l.cfg.Cluster, "stream", l.stream, "server", k.nc.ConnectedUrlRedacted(),
+		l.cfg.Logger.Info("log ready", "cluster", l.cfg.Cluster, "stream", l.stream, "server", l.cfg.where(k.nc),
 			"replicas", info.Config.Replicas, "last", info.State.LastSeq, "durability", l.cfg.durability())
 	}
 	l.setIn(epoch, status, drifted)

@@ -60,3 +60,13 @@ func (c *Cluster) InProcessConn() (net.Conn, error) {
 	}
 	return server.InProcessConn()
 }
+
+// Durability says what the embedded server promises of an acknowledged event.
+func (c *Cluster) Durability() string {
+	c.natsMu.Lock()
+	defer c.natsMu.Unlock()
+	if c.server == nil {
+		return errNATSDown.Error()
+	}
+	return c.server.Durability()
+}
