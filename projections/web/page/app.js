@@ -13,6 +13,7 @@ const invitation = "Choose a node to see what happened to it, who said so, and o
 
 let dev = false;
 let chosen = new URLSearchParams(location.hash.slice(1)).get("node");
+let identity = ""; // of the log
 let seen = 0; // newest position that the stream brought
 let refreshing = false;
 let again = false;
@@ -124,7 +125,22 @@ function link(state, why) {
   node.dataset.link = state;
   setText(node, state === "lost" ? "reconnecting" : state);
   if (why) notice("server", why);
-  if (state === "live") soon();
+  if (state === "live") {
+    soon();
+    sameLog();
+  }
+}
+
+/** sameLog starts the page again when the server came back with another log: its positions mean something else. */
+async function sameLog() {
+  try {
+    const about = await api.projections();
+    if (about.log.identity === "") return;
+    if (identity !== "" && about.log.identity !== identity) location.reload();
+    identity = about.log.identity;
+  } catch {
+    // the link says already that the server is away, and this is asked again when it is back
+  }
 }
 
 async function start() {
@@ -137,6 +153,7 @@ async function start() {
     return;
   }
   dev = about.dev;
+  identity = about.log.identity;
   setText(byID("version"), `Rollcall ${about.version}`);
   header(about);
   await refresh();
