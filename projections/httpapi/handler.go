@@ -47,6 +47,7 @@ type api struct {
 	p       *projector.Projector
 	log     *slog.Logger
 	streams chan struct{} // one token an open stream
+	frames  frames
 }
 
 // route is one method on one path.

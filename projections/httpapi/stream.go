@@ -105,7 +105,7 @@ func (a *api) pump(ctx context.Context, s *sender, filter events.Filter, from ui
 				a.end(ctx, s, ended)
 				return
 			}
-			s.event(&n)
+			s.buf.Write(a.frames.of(&n))
 			if len(notices) > 0 && s.pending() < sendMax {
 				continue // one write for what waits
 			}
@@ -156,14 +156,6 @@ type sender struct {
 func (s *sender) printf(format string, args ...any) { fmt.Fprintf(&s.buf, format, args...) }
 
 func (s *sender) pending() int { return s.buf.Len() }
-
-func (s *sender) event(n *projector.Notice) {
-	data, err := json.Marshal(renderEvent(n))
-	if err != nil { // what was decoded from JSON can be written as JSON; should it not, its position is still sent
-		data = fmt.Appendf(nil, `{"position":%d}`, n.Position)
-	}
-	s.printf("id: %d\nevent: %s\ndata: %s\n\n", n.Position, n.Kind, data)
-}
 
 func (s *sender) flush() error {
 	err := s.ctl.SetWriteDeadline(time.Now().Add(s.stall))

@@ -133,7 +133,7 @@ func (p *Projector) advice() string {
 
 // follow reads the log from behind the views' position for as long as it can. It never returns nil before ctx ends.
 func (p *Projector) follow(ctx context.Context) error {
-	lastTaken, lastFolded := p.cfg.Now(), p.folded
+	due := p.newSchedule()
 	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, events.From{Position: p.Position() + 1}) {
 		var bad *events.DecodeError
 		switch {
@@ -144,15 +144,45 @@ func (p *Projector) follow(ctx context.Context) error {
 		default:
 			return err
 		}
-		if p.cfg.Dir == "" {
-			continue
-		}
-		if p.folded-lastFolded >= uint64(p.cfg.SnapshotEvery) || p.cfg.Now().Sub(lastTaken) >= p.cfg.SnapshotInterval {
+		if p.cfg.Dir != "" && due.now() {
 			p.takeSnapshot()
-			lastTaken, lastFolded = p.cfg.Now(), p.folded
+			due.taken()
 		}
 	}
 	return errors.New("the subscription ended by itself")
+}
+
+// snapshotRest is how many times as long as a snapshot took the fold goes on before the next: a large state that is read
+// from a long log would otherwise be written more than it is folded.
+const snapshotRest = 10
+
+// schedule says when the next snapshot is due.
+type schedule struct {
+	p       *Projector
+	began   time.Time // when the last was due, and
+	folded  uint64    // how many events were folded then
+	resting time.Time // none before
+}
+
+func (p *Projector) newSchedule() *schedule {
+	return &schedule{p: p, began: p.cfg.Now(), folded: p.folded}
+}
+
+func (s *schedule) now() bool {
+	now := s.p.cfg.Now()
+	if now.Before(s.resting) {
+		return false
+	}
+	due := s.p.folded-s.folded >= uint64(s.p.cfg.SnapshotEvery) || now.Sub(s.began) >= s.p.cfg.SnapshotInterval
+	if due {
+		s.began, s.folded = now, s.p.folded
+	}
+	return due
+}
+
+func (s *schedule) taken() {
+	now := s.p.cfg.Now()
+	s.resting = now.Add(snapshotRest * now.Sub(s.began))
 }
 
 func (p *Projector) apply(rec events.Recorded) {
