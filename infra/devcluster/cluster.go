@@ -24,6 +24,7 @@ import (
 	"sync"
 	"time"
 
+	"rollcall"
 	"rollcall/events"
 	"rollcall/events/jslog"
 	"rollcall/infra/certs"
@@ -62,8 +63,9 @@ type Cluster struct {
 	work      sync.WaitGroup
 	failed    chan error // the projector's last word, if it has one
 
-	natsMu sync.Mutex
-	server *natsd.Server // nil while stopped
+	natsMu     sync.Mutex
+	natsListen string        // with the real port after the first start
+	server     *natsd.Server // nil while stopped
 
 	mu    sync.Mutex // guards the two and every node's address
 	nodes map[string]*node
@@ -83,6 +85,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, fmt.Errorf("devcluster: %d nodes: want 1 to %d", cfg.Nodes, NodesMax)
 	}
 	c := &Cluster{cfg: cfg, log: cfg.Logger, nodes: make(map[string]*node), network: newNetwork(), failed: make(chan error, 1)}
+	c.natsListen = cfg.NATSListen
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -158,6 +161,17 @@ func (c *Cluster) Projector() *projector.Projector { return c.projector }
 
 // Log is a connection of its own to the log, for reading.
 func (c *Cluster) Log() events.Log { return c.reader }
+
+// Member is the member's present life, or nil while it has none.
+func (c *Cluster) Member(id string) *rollcall.Member {
+	n, err := c.node(id)
+	if err != nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.member
+}
 
 // NodeIDs lists the members, whatever became of them, in the order n1, n2, …
 func (c *Cluster) NodeIDs() []string {

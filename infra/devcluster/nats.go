@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"strings"
 
 	"rollcall/infra/natsd"
 )
@@ -20,23 +21,23 @@ func (c *Cluster) StartNATS(ctx context.Context) error {
 		return nil
 	}
 	server, err := natsd.Start(ctx, natsd.Config{
-		Dir: filepath.Join(c.cfg.Dir, "nats"), Listen: c.cfg.NATSListen, ServerName: "rollcall-dev", Logger: c.log,
+		Dir: filepath.Join(c.cfg.Dir, "nats"), Listen: c.natsListen, ServerName: "rollcall-dev", Logger: c.log,
 	})
 	if err != nil {
 		return err
 	}
 	c.server = server
+	c.natsListen = strings.TrimPrefix(server.URL(), "nats://") // clients of others come back to where it was
 	return nil
 }
 
-// StopNATS stops the embedded server; members keep what they have to say until it is back.
+// StopNATS stops the embedded server and returns when it has; members keep what they have to say until it is back.
 func (c *Cluster) StopNATS() {
 	c.natsMu.Lock()
-	server := c.server
-	c.server = nil
-	c.natsMu.Unlock()
-	if server != nil {
-		server.Shutdown()
+	defer c.natsMu.Unlock() // held until the files are closed: a start before that would find the directory in use
+	if c.server != nil {
+		c.server.Shutdown()
+		c.server = nil
 	}
 }
 
