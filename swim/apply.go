@@ -46,8 +46,11 @@ func (n *Node) handlePing(from Peer, m *member, msg *message) {
 	ack := message{typ: messageAck, seq: msg.seq, incarnation: n.self.incarnation, digest: n.digest}
 	if m != nil {
 		n.compare(m, msg.digest)
-		if msg.flags&flagRegular != 0 {
+		switch {
+		case msg.flags&flagRegular != 0:
 			ack.dueMS = n.watched(m)
+		case msg.flags&flagLast != 0:
+			n.unwatched(m)
 		}
 	}
 	n.send(from, &ack, nil)

@@ -16,16 +16,17 @@ type edge struct {
 	probe    int32  // its running probe; noRef when none
 	rtt      roundTrip
 
-	missed   time.Duration // when a ping of ours last went unanswered, with nothing heard since
-	backoff  time.Duration // no accusation until then: the last ones were refuted
-	refuted  uint8         // accusations of ours refuted in a row
-	recheck  uint64        // timer: does its digest still differ
-	hinted   time.Duration // when the transport's last hint was followed
-	believe  uint64        // timer: its verdict, heard from others, waits for our own probe
-	verdict  uint64        // incarnation of that verdict
-	informed time.Duration // when it was last told that it is held suspect or failed
-	differs  bool          // its digest differed at the last recheck
-	reported bool          // that verdict came by gossip: pass it on when it is believed
+	missed     time.Duration // when a ping of ours last went unanswered, with nothing heard since
+	unanswered int           // pings of that probe
+	backoff    time.Duration // no accusation until then: the last ones were refuted
+	refuted    uint8         // accusations of ours refuted in a row
+	recheck    uint64        // timer: does its digest still differ
+	hinted     time.Duration // when the transport's last hint was followed
+	believe    uint64        // timer: its verdict, heard from others, waits for our own probe
+	verdict    uint64        // incarnation of that verdict
+	informed   time.Duration // when it was last told that it is held suspect or failed
+	differs    bool          // its digest differed at the last recheck
+	reported   bool          // that verdict came by gossip: pass it on when it is believed
 }
 
 func (n *Node) edgeOf(m *member) *edge {

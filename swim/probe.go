@@ -39,6 +39,7 @@ type probe struct {
 	sent        time.Duration
 	wait        time.Duration // ack timeout it was given
 	timer       uint64
+	pings       int // sent and unanswered
 	reason      string
 	relays      [relaysMax]relay
 	asked       int
@@ -85,6 +86,7 @@ func (n *Node) probeSlot() int32 {
 }
 
 func (n *Node) ping(m *member, p *probe) {
+	p.pings++
 	msg := message{typ: messagePing, seq: p.seq}
 	if p.purpose == purposeRegular && n.cfg.Strategy == RingObservers {
 		msg.flags = flagRegular
@@ -131,7 +133,7 @@ func (n *Node) probeTimer(slot int32) {
 func (n *Node) missed(m *member, slot int32) {
 	p := &n.probes[slot]
 	n.counters.Missed++
-	m.edge.missed = n.now
+	m.edge.missed, m.edge.unanswered = n.now, p.pings
 	switch p.purpose {
 	case purposeRetry:
 		n.endProbe(p)
@@ -185,7 +187,7 @@ func (n *Node) askRelay(m *member, p *probe, c *member) {
 	}
 	p.relays[p.asked] = relay{ref: c.ref}
 	p.asked++
-	n.send(c.peer(), &message{typ: messagePingReq, seq: p.seq, target: m.peer()}, nil)
+	n.send(c.peer(), &message{typ: messagePingReq, seq: p.seq, waitMS: uint64(p.wait / time.Millisecond), target: m.peer()}, nil)
 }
 
 func (p *probe) askedOf(ref int32) bool {
@@ -233,7 +235,7 @@ func (n *Node) probeSoon(m *member) {
 // evidenceOf writes down what a probe found.
 func (n *Node) evidenceOf(m *member, p *probe) Evidence {
 	e := Evidence{
-		Reason: p.reason, Probes: 2, Timeout: p.wait, RTT: m.edge.rtt.average(),
+		Reason: p.reason, Probes: p.pings, Timeout: p.wait, RTT: m.edge.rtt.average(),
 		LastHeard: n.wall(m.heard), LocalHealth: n.health,
 	}
 	for _, r := range p.relays[:p.asked] {

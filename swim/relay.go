@@ -12,7 +12,7 @@ type relayed struct {
 	target    Peer
 	requester Peer
 	theirs    uint32 // the requester's number
-	repeated  bool
+	pings     int
 	began     time.Duration
 	wait      time.Duration
 }
@@ -29,10 +29,16 @@ func (n *Node) handlePingReq(from Peer, msg *message) {
 		n.send(from, &message{typ: messageNack, seq: msg.seq}, nil)
 		return
 	}
-	target, wait := msg.target, n.cfg.AckTimeout
+	// On an edge of its own a relay waits as long as for itself. Without one it takes twice the requester's wait, for the
+	// handshake that comes first.
+	target := msg.target
+	wait := min(2*time.Duration(clampMS(msg.waitMS))*time.Millisecond, n.cfg.AckTimeout)
+	wait = max(wait, n.cfg.AckTimeoutMin) * time.Duration(n.health+1)
 	if m := n.find(target.ID); m != nil {
 		target = m.peer() // where this view knows it to be, not where the requester says
-		wait = n.ackTimeout(n.edgeOf(m))
+		if e := n.edgeOf(m); e.rtt.samples > 0 {
+			wait = n.ackTimeout(e)
+		}
 	}
 	n.seq++
 	r := &n.relayed[slot]
@@ -42,6 +48,7 @@ func (n *Node) handlePingReq(from Peer, msg *message) {
 }
 
 func (n *Node) pingFor(r *relayed) {
+	r.pings++
 	n.send(r.target, &message{typ: messagePing, seq: r.seq}, nil)
 }
 
@@ -62,8 +69,7 @@ func (n *Node) relaySlot() int32 {
 // is not; it becomes this member's own accusation when the requester accuses (detection rule 4).
 func (n *Node) relayTimer(slot int32) {
 	r := &n.relayed[slot]
-	if !r.repeated {
-		r.repeated = true
+	if r.pings == 1 {
 		r.timer = n.timers.arm(timerRelay, slot, max(r.began+r.wait, n.now+1))
 		n.pingFor(r)
 		return
@@ -73,7 +79,8 @@ func (n *Node) relayTimer(slot int32) {
 
 func (n *Node) relayMissed(r *relayed) {
 	if m := n.find(r.target.ID); m != nil && m.heard < r.began {
-		n.edgeOf(m).missed = n.now
+		e := n.edgeOf(m)
+		e.missed, e.unanswered = n.now, r.pings
 	}
 	n.send(r.requester, &message{typ: messageNack, seq: r.theirs}, nil)
 	r.timer = 0
@@ -87,7 +94,7 @@ func (n *Node) relayAck(m *member, seq uint32) {
 			continue
 		}
 		r.timer = 0
-		if !r.repeated {
+		if r.pings == 1 {
 			n.edgeOf(m).rtt.add(n.now - r.began)
 		}
 		n.send(r.requester, &message{typ: messageAck, seq: r.theirs, incarnation: n.self.incarnation, digest: n.digest}, nil)

@@ -104,7 +104,7 @@ func (n *Node) refreshEdges() {
 	}
 	for _, ref := range n.observed {
 		if m := n.members[ref]; m != nil && m.edge != nil && m.edge.mark != n.edgeMark {
-			m.edge.observed, m.edge.timer = false, 0
+			n.unwatch(m)
 		}
 	}
 	n.observed, n.next = n.next, n.observed

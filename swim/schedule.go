@@ -4,8 +4,8 @@ import "time"
 
 // watcher is one member that regularly probes this one. Its place in the list is its slot in the cycle.
 type watcher struct {
-	ref  int32
-	last time.Duration // its last regular ping
+	ref int32
+	due time.Duration // when its next regular ping is expected
 }
 
 // watchersMax bounds the watchers: more than meshFactor·ringsMax observers are never assigned.
@@ -49,14 +49,14 @@ func (n *Node) watched(m *member) uint64 {
 	slot := -1
 	kept := n.watchers[:0]
 	for _, w := range n.watchers {
+		c := n.members[w.ref]
+		if c == nil || c.live == noRef || w.ref != m.ref && n.now > w.due+cycle/2 {
+			continue // gone, or it watches no more
+		}
 		if w.ref == m.ref {
-			w.last = n.now
 			slot = len(kept)
 		}
-		c := n.members[w.ref]
-		if c != nil && c.live != noRef && n.now-w.last < 5*cycle/2 {
-			kept = append(kept, w)
-		}
+		kept = append(kept, w)
 	}
 	n.watchers = kept
 	if slot < 0 {
@@ -64,12 +64,32 @@ func (n *Node) watched(m *member) uint64 {
 			return 0
 		}
 		slot = len(n.watchers)
-		n.watchers = append(n.watchers, watcher{m.ref, n.now})
+		n.watchers = append(n.watchers, watcher{ref: m.ref})
 	}
 	phase := cycle * time.Duration(slot) / time.Duration(len(n.watchers))
 	earliest := n.now + cycle/2
 	wait := cycle/2 + (phase-earliest%cycle+cycle)%cycle
+	n.watchers[slot].due = n.now + wait
 	return uint64(max(wait/time.Millisecond, 1))
+}
+
+// unwatched lets go of a watcher that said goodbye, so that its slot does not stay empty.
+func (n *Node) unwatched(m *member) {
+	for i, w := range n.watchers {
+		if w.ref == m.ref {
+			n.watchers = append(n.watchers[:i], n.watchers[i+1:]...)
+			return
+		}
+	}
+}
+
+// unwatch tells a member that it is probed by this one no more.
+func (n *Node) unwatch(m *member) {
+	m.edge.observed, m.edge.timer = false, 0
+	if m.live != noRef && !n.going.leaving {
+		n.seq++
+		n.send(m.peer(), &message{typ: messagePing, flags: flagLast, seq: n.seq}, nil)
+	}
 }
 
 // period is one protocol period of the round robin: probe the next of a shuffled list of everybody, shuffled anew when

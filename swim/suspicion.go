@@ -127,7 +127,7 @@ func (n *Node) corroborate(m *member, s *suspicion) {
 	switch {
 	case recently && m.heard < e.missed:
 		n.accuse(m, Evidence{
-			Reason: "missed it too", Probes: 2, Timeout: n.ackTimeout(e), RTT: e.rtt.average(),
+			Reason: "missed it too", Probes: e.unanswered, Timeout: n.ackTimeout(e), RTT: e.rtt.average(),
 			LastHeard: n.wall(m.heard), LocalHealth: n.health,
 		})
 	case e.observed || n.cfg.Strategy == RoundRobin && len(s.accusers) < Quorum(len(n.live)):
@@ -150,7 +150,7 @@ func (n *Node) standing(m *member, list *[]Accuser) int {
 	}
 	for _, ref := range n.observersOf(m) {
 		c := n.members[ref]
-		if c.state == Suspect && !s.named([]byte(c.id)) {
+		if n.silent(c) && !s.named([]byte(c.id)) {
 			count++
 			if list != nil {
 				*list = append(*list, Accuser{ID: c.id, At: n.wall(c.since), Implicit: true})
@@ -158,6 +158,20 @@ func (n *Node) standing(m *member, list *[]Accuser) int {
 		}
 	}
 	return count
+}
+
+// silent reports whether c is under suspicion by somebody besides this member: nobody's own accusations alone make him a
+// quorum.
+func (n *Node) silent(c *member) bool {
+	if c.state != Suspect {
+		return false
+	}
+	for i := range c.suspicion.accusers {
+		if c.suspicion.accusers[i].id != n.self.id {
+			return true
+		}
+	}
+	return false
 }
 
 // suspicionTime is Max − (Max − Min)·ln(c+1)/ln(k+1) for c accusers beyond the first; it shrinks only once the quorum is

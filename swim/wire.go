@@ -26,13 +26,16 @@ type messageType uint8
 const (
 	messagePing    messageType = iota + 1 // seq, incarnation, digest, flags
 	messageAck                            // seq, incarnation, digest, due
-	messagePingReq                        // seq, target
+	messagePingReq                        // seq, wait, target
 	messageNack                           // seq
 	messageGossip                         // nothing but updates
 )
 
-// flagRegular marks a ping of the sender's steady schedule: its ack says when the next one is due.
-const flagRegular = 1
+// Flags of a ping.
+const (
+	flagRegular = 1 << iota // of the sender's steady schedule: the ack says when the next one is due
+	flagLast                // the sender's schedule has no place for the receiver any more
+)
 
 // message is a decoded datagram without its updates. Fields that a type does not carry are zero.
 type message struct {
@@ -42,6 +45,7 @@ type message struct {
 	incarnation uint64 // of the sender
 	digest      uint64 // of the sender's view
 	dueMS       uint64 // ack: the observer's next regular ping is wanted in so many milliseconds; 0: no wish
+	waitMS      uint64 // ping-req: how long the requester waited for the target itself
 	target      Peer   // ping-req
 	updates     []byte // the encoded update block, checked by updateReader
 }
@@ -82,6 +86,7 @@ func appendMessage(b []byte, m *message) []byte {
 		b = binary.BigEndian.AppendUint64(b, m.digest)
 		b = binary.AppendUvarint(b, m.dueMS)
 	case messagePingReq:
+		b = binary.AppendUvarint(b, m.waitMS)
 		b = appendID(b, m.target.ID)
 		b = appendAddr(b, m.target.Addr)
 	}
@@ -114,6 +119,7 @@ func decodeMessage(b []byte, m *message) error {
 		m.digest = r.uint64()
 		m.dueMS = r.uvarint()
 	case messagePingReq:
+		m.waitMS = r.uvarint()
 		id := r.id()
 		m.target.Addr = r.addr()
 		if !r.bad {
