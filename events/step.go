@@ -187,7 +187,7 @@ func (r *Roll) convict(cur Node, ev *Event) (Node, Result, string) {
 }
 
 // quorate reports whether enough members accuse cur: those whose accusations the log holds, and those that the verdict
-// names as implicit because they are under suspicion or failed themselves and cannot speak.
+// names as implicit because they cannot speak.
 func (r *Roll) quorate(cur Node, ev *Event) bool {
 	missing := Quorum(r.live) - len(cur.Accusers)
 	if missing <= 0 {
@@ -202,7 +202,7 @@ func (r *Roll) quorate(cur Node, ev *Event) bool {
 		if !a.Implicit || a.ID == cur.ID || slices.Contains(cur.Accusers, a.ID) || slices.Contains(silent, a.ID) {
 			continue
 		}
-		if s := r.state(a.ID); s != StateSuspect && s != StateFailed {
+		if !r.silent(a.ID, ev.Author) {
 			continue
 		}
 		silent = append(silent, a.ID)
@@ -211,6 +211,14 @@ func (r *Roll) quorate(cur Node, ev *Event) bool {
 		}
 	}
 	return false
+}
+
+// silent reports whether id is suspect or failed by the word of somebody besides author: nobody's own accusations alone
+// make him a quorum.
+func (r *Roll) silent(id, author string) bool {
+	n := r.nodes[id]
+	return n != nil && (n.State == StateSuspect || n.State == StateFailed) &&
+		slices.ContainsFunc(n.Accusers, func(accuser string) bool { return accuser != author })
 }
 
 func (r *Roll) state(id string) State {
