@@ -76,7 +76,6 @@ func (t *Transport) dialable(to swim.Peer) bool {
 // reachLocked sees to it that p has a link or a dial, unless its address must be spared. A peer that is silent here and
 // said to be elsewhere is looked for there.
 func (t *Transport) reachLocked(p *peer, to swim.Peer) {
-	p.addr = to.Addr
 	moved := p.link != nil && p.link.addr != to.Addr && t.now()-p.link.lastHeard() > staleAfter
 	if p.dial != nil || p.link != nil && !moved {
 		return

@@ -95,15 +95,62 @@ func TestRestartWithTheSameResetKeyIsNoticed(t *testing.T) {
 	again.hears("a", "welcome back")
 }
 
-// TestRestartIsLetInAtOnce: without the key, the new connection is what tells.
+// TestRestartIsLetInAtOnce: without the key, the new connection is what tells; whoever dialled the old one.
 func TestRestartIsLetInAtOnce(t *testing.T) {
-	c := newCluster(t, "test")
-	a, b := c.member("a"), c.member("b")
-	b.ask(a.peer(), "hello") // the connection that a holds was dialled by b
-	addr := b.LocalAddr()
-	b.Kill()
-	again := c.member("b", func(config *Config) { config.Bind = addr })
-	again.ask(a.peer(), "hello")
-	a.Send(again.peer(), []byte("welcome back"))
-	again.hears("a", "welcome back")
+	for name, dialled := range map[string]func(a, b *member){
+		"old one dialled by the one that restarts": func(a, b *member) { b.ask(a.peer(), "hello") },
+		"old one dialled by the other":             func(a, b *member) { a.ask(b.peer(), "hello") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *wire, c *cluster) {
+				a, b := w.member(c, "a", 1), w.member(c, "b", 2)
+				dialled(a, b)
+				pass(5 * time.Second)
+				b.Kill()
+				again := w.member(c, "b", 2)
+				again.ask(a.peer(), "hello")
+				a.Send(again.peer(), []byte("welcome back"))
+				pass(100 * time.Millisecond)
+				again.hears("a", "welcome back")
+				if n := a.notices(); len(n) != 0 {
+					t.Errorf("told %v", n)
+				}
+			})
+		})
+	}
+}
+
+// TestExchangeAsksAgainAfterARestart: the old connection does not know yet that it is over.
+func TestExchangeAsksAgainAfterARestart(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *wire, c *cluster) {
+		key := func(config *Config) { config.ResetKey = [32]byte{1, 2, 3} }
+		a, b := w.member(c, "a", 1), w.member(c, "b", 2, key)
+		a.ask(b.peer(), "hello")
+		b.Kill()
+		w.member(c, "b", 2, key)
+		a.ask(b.peer(), "asked on a connection that is gone, and long enough to be answered")
+		if dials := a.Stats().Dials; dials != 2 {
+			t.Errorf("%d dials, want one a process", dials)
+		}
+	})
+}
+
+// TestLeavingIsToldOnce: also while two connections of a simultaneous dial are open.
+func TestLeavingIsToldOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *wire, c *cluster) {
+		a, b := w.member(c, "a", 1), w.member(c, "b", 2)
+		a.Send(b.peer(), []byte("ping"))
+		b.Send(a.peer(), []byte("ping"))
+		pass(200 * time.Millisecond)
+		if s := a.Stats(); s.Connections != 2 {
+			t.Fatalf("%d connections, the test wants them both", s.Connections)
+		}
+		if err := b.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		if n := a.notices(); len(n) != 1 || n[0].how != swim.DownClosed {
+			t.Errorf("told %v, want once that b closed", n)
+		}
+	})
 }

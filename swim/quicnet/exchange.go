@@ -49,11 +49,17 @@ func (t *Transport) Exchange(ctx context.Context, to swim.Peer, request []byte) 
 			t.stats.exchanges.Add(1)
 			return l.id, reply, nil
 		}
-		if attempt == 1 && reused && !l.open() && ctx.Err() == nil && t.ctx.Err() == nil {
-			t.ended(l) // in case its own goroutine has not come round to it
-			continue
+		err = t.because(ctx, exchangeError(err))
+		if attempt == 1 && reused && errors.Is(err, ErrLost) {
+			// The link must not be found again. Its own goroutine may not have come round to it yet.
+			select {
+			case <-l.conn.Context().Done():
+				t.ended(l)
+				continue
+			case <-ctx.Done():
+			}
 		}
-		return "", nil, fmt.Errorf("exchange with %s at %v: %w", l.id, to.Addr, t.because(ctx, exchangeError(err)))
+		return "", nil, fmt.Errorf("exchange with %s at %v: %w", l.id, to.Addr, err)
 	}
 }
 
@@ -134,7 +140,6 @@ func (t *Transport) wayLocked(to swim.Peer) (*link, *dial) {
 	}
 	p := t.peerLocked(to.ID)
 	defer t.forgetLocked(p)
-	p.addr = to.Addr
 	if p.link != nil && p.link.open() && p.link.doubt.Load() == 0 &&
 		(p.link.addr == to.Addr || t.now()-p.link.lastHeard() <= staleAfter) {
 		return p.link, nil

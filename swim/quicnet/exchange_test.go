@@ -141,28 +141,32 @@ func TestMalformedStreamsAreCounted(t *testing.T) {
 	a.Transport.mu.Lock()
 	conn := a.peers["b"].link.conn
 	a.Transport.mu.Unlock()
-	for i, nonsense := range [][]byte{
-		{9, 0, 0, 0, 0},                   // version
-		{1, 0, 0},                         // ends in the header
-		{1, 0, 0, 0, 5, 'f', 'o'},         // ends in the payload
-		{1, 0, 0, 0, 1, 'f', 'o', 'o'},    // goes on after the payload
-		{1, 0xff, 0xff, 0xff, 0xff, 1, 2}, // announces 4 GiB
+	for i, c := range []struct {
+		stream []byte
+		code   quic.StreamErrorCode
+	}{
+		{[]byte{9, 0, 0, 0, 0}, streamMalformed},                  // version
+		{[]byte{1, 0, 0}, streamMalformed},                        // ends in the header
+		{[]byte{1, 0, 0, 0, 5, 'f', 'o'}, streamMalformed},        // ends in the payload
+		{[]byte{1, 0, 0, 0, 1, 'f', 'o', 'o'}, streamMalformed},   // goes on after the payload
+		{[]byte{1, 0xff, 0xff, 0xff, 0xff, 1, 2}, streamTooLarge}, // announces 4 GiB
+		{[]byte{1, 0, 0x40, 0, 1, 1, 2}, streamTooLarge},          // announces one byte too many
 	} {
 		stream, err := conn.OpenStream()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := stream.Write(nonsense); err != nil {
+		if _, err := stream.Write(c.stream); err != nil {
 			t.Fatal(err)
 		}
 		_ = stream.Close() // may be refused already
 		_, err = io.ReadAll(stream)
 		var refusal *quic.StreamError
-		if !errors.As(err, &refusal) || !refusal.Remote {
-			t.Errorf("%v: answered with %v, want a refusal", nonsense, err)
+		if !errors.As(err, &refusal) || !refusal.Remote || refusal.ErrorCode != c.code {
+			t.Errorf("%v: answered with %v, want code %d", c.stream, err, c.code)
 		}
 		if got := b.Stats().DroppedMalformed; got != uint64(i+1) {
-			t.Errorf("%v: %d counted, want %d", nonsense, got, i+1)
+			t.Errorf("%v: %d counted, want %d", c.stream, got, i+1)
 		}
 	}
 	a.ask(b.peer(), "the connection is still good")

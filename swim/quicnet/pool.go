@@ -22,9 +22,8 @@ import (
 // peer is what the pool knows about one id.
 type peer struct {
 	id       swim.ID
-	addr     netip.AddrPort // where the caller last said that it is
-	link     *link          // to send on
-	draining *link          // superseded, still delivers
+	link     *link // to send on
+	draining *link // superseded, still delivers
 	dial     *dial
 	queue    *queue
 }
@@ -216,20 +215,12 @@ func (t *Transport) ended(l *link) {
 	how, refused := l.cause()
 	t.mu.Lock()
 	p, primary, found := t.removeLocked(l)
-	if !found || t.closing.Load() {
-		if found {
-			t.forgetLocked(p)
-		}
-		t.mu.Unlock()
-		return
+	if found {
+		t.forgetLocked(p)
 	}
-	if refused {
+	if found && refused {
 		t.backOffLocked(l.addr)
 	}
-	if primary && how != swim.DownClosed && !p.queue.empty() && p.dial == nil {
-		t.startDialLocked(p, swim.Peer{ID: p.id, Addr: p.addr}) // what waits has not been on the wire yet
-	}
-	t.forgetLocked(p)
 	t.mu.Unlock()
 	if primary && how != 0 {
 		t.down(l.id, l.addr, how)

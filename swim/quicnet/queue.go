@@ -60,12 +60,6 @@ func (q *queue) pop() *buffer {
 	return b
 }
 
-func (q *queue) empty() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.n == 0
-}
-
 // clear drops everything and says how much that was.
 func (q *queue) clear() (dropped int) {
 	for b := q.pop(); b != nil; b = q.pop() {
