@@ -65,6 +65,7 @@ const (
 	updateHasAddr     = 0x10
 	updateHasTags     = 0x20
 	updateHasAccusers = 0x40
+	updateReserved    = 0x88 // zero in this version: what a later one announces with them could not be read
 )
 
 var errMalformed = errors.New("swim: malformed packet")
@@ -317,6 +318,9 @@ func (r *reader) update(u *update) bool {
 	}
 	if head&updateHasAccusers != 0 {
 		u.accusers = r.accusers()
+	}
+	if head&updateReserved != 0 {
+		r.bad = true
 	}
 	if u.claim.state < Alive || u.claim.state > Left || u.claim.incarnation == 0 || u.claim.incarnation >= IncarnationMax {
 		r.bad = true
