@@ -45,7 +45,7 @@ func (n *Node) applyState(b []byte, from Peer) bool {
 	}
 	r := reader{b: b}
 	version, count := r.byte(), r.uvarint()
-	if r.bad || version != wireVersion || count > viewMax || checkUpdates(r.b, int(count), StateMax) != nil {
+	if r.bad || version != wireVersion || count > viewMax || !holdsUpdates(r.b, int(count)) {
 		return false
 	}
 	var u update
@@ -53,6 +53,19 @@ func (n *Node) applyState(b []byte, from Peer) bool {
 		n.apply(&u, from, true)
 	}
 	return true
+}
+
+// holdsUpdates reports whether a block is exactly so many whole updates: a block that was cut between two is not taken for
+// a smaller view.
+func holdsUpdates(b []byte, count int) bool {
+	r := reader{b: b}
+	var u update
+	for range count {
+		if !r.update(&u) {
+			return false
+		}
+	}
+	return len(r.b) == 0
 }
 
 func (n *Node) handleExchangeRequest(in Input) {
