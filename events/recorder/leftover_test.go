@@ -69,6 +69,26 @@ func TestOwnLeftovers(t *testing.T) {
 	})
 }
 
+// I11: what a process left behind when it went while the log was away is said by the next one, which must not judge it
+// before it has read the log.
+func TestLeftoversOfAnEarlierLife(t *testing.T) {
+	bubble(t, func(t *testing.T, log *memlog.Log) {
+		m := startAll(t, log, 1)[0]
+		log.SetAvailable(false)
+		m.record(own(swim.TransitionLeft, "m0", 1))
+		m.stop()
+		m.run(log)
+		m.record(own(swim.TransitionJoined, "m0", 2))
+		time.Sleep(time.Minute)
+		log.SetAvailable(true)
+		m.drained()
+		want := []string{"m0 joined 1", "m0 left 1", "m0 joined 2"}
+		if got := story(lawful(t, log), "m0"); !slices.Equal(got, want) || m.Stats().Aside != 0 {
+			t.Errorf("the log has %v, want %v; %+v", got, want, m.Stats())
+		}
+	})
+}
+
 func TestSay(t *testing.T) {
 	bubble(t, func(t *testing.T, log *memlog.Log) {
 		m := startAll(t, log, 1)[0]

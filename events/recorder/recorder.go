@@ -193,6 +193,10 @@ func (r *Recorder) Run(ctx context.Context) error {
 	})
 	wg.Go(func() { r.gate.run(ctx, r.reach) })
 	wg.Go(func() {
+		// What an earlier life left behind builds on what it had said: read that before judging.
+		if r.CaughtUp(ctx) != nil {
+			return // ctx has ended
+		}
 		if err := r.relay(ctx); err != nil {
 			cancel(err)
 		}
