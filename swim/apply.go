@@ -71,41 +71,49 @@ func (n *Node) applyBlock(block []byte, from Peer) {
 	r := reader{b: block}
 	var u update
 	for len(r.b) > 0 && r.update(&u) {
-		n.apply(&u, from, false)
+		n.apply(&u, from, byGossip)
 	}
 }
 
-// apply merges one claim into the view. synced says that it came in a state exchange, not as news: then it is adopted at
-// most, and never passed on as news.
-func (n *Node) apply(u *update, from Peer, synced bool) {
+// origin says how a claim came to this member, and so how far it is believed and passed on.
+type origin uint8
+
+const (
+	byGossip origin = iota // news: passed on as such
+	byState                // from a state exchange: old news to most; a verdict is checked first and not passed on
+	byLog                  // from the log, which tells everybody itself
+)
+
+// apply merges one claim into the view.
+func (n *Node) apply(u *update, from Peer, o origin) {
 	m := n.lookup(u.id)
 	if m == n.self {
 		n.aboutSelf(u, from)
 		return
 	}
 	if m == nil {
-		n.introduce(u, synced)
+		n.introduce(u, o)
 		return
 	}
 	switch u.claim.state {
 	case Alive:
-		n.applyAlive(m, u, synced)
+		n.applyAlive(m, u, o)
 	case Suspect:
-		n.applySuspect(m, u, synced)
+		n.applySuspect(m, u, o)
 	case Failed:
-		n.applyFailed(m, u, synced)
+		n.applyFailed(m, u, o)
 	case Left:
 		if u.claim.overrides(m.claim()) {
 			before := m.state
 			n.adopt(m, u.claim)
 			n.report(Transition{Kind: TransitionLeft, Author: m.id}, m, before)
-			n.spread(m, High, synced)
+			n.spread(m, High, o)
 		}
 	}
 }
 
 // introduce takes a claim about a member that this view does not know.
-func (n *Node) introduce(u *update, synced bool) {
+func (n *Node) introduce(u *update, o origin) {
 	if !u.addr.IsValid() {
 		return
 	}
@@ -118,27 +126,26 @@ func (n *Node) introduce(u *update, synced bool) {
 	case Alive, Suspect:
 		n.adopt(m, claim{u.claim.incarnation, Alive})
 		n.report(Transition{Kind: TransitionJoined, Author: m.id}, m, 0)
-		n.spread(m, Medium, synced)
+		n.spread(m, Medium, o)
 		if u.claim.state == Suspect {
-			n.applySuspect(m, u, synced)
+			n.applySuspect(m, u, o)
 		}
 	default: // remembered, so that it can be tried again and late rumours find it final; no news
 		n.adopt(m, u.claim)
 	}
 }
 
-// spread queues a claim for gossip. What a state exchange taught is old news to most; it goes last, and verdicts from
-// there are not passed on at all.
-func (n *Node) spread(m *member, priority Priority, synced bool) {
+// spread queues a claim for gossip, as news or after all news.
+func (n *Node) spread(m *member, priority Priority, o origin) {
 	switch {
-	case !synced:
+	case o == byGossip:
 		n.say(m, priority)
-	case m.state == Alive || m.state == Suspect:
+	case o == byState && m.state.Live() && n.known: // the first state of a life is news to nobody else
 		n.say(m, Low)
 	}
 }
 
-func (n *Node) applyAlive(m *member, u *update, synced bool) {
+func (n *Node) applyAlive(m *member, u *update, o origin) {
 	if u.claim.incarnation <= m.incarnation {
 		return
 	}
@@ -168,7 +175,7 @@ func (n *Node) applyAlive(m *member, u *update, synced bool) {
 	if before != Alive {
 		priority = Critical
 	}
-	n.spread(m, priority, synced)
+	n.spread(m, priority, o)
 }
 
 // holdBack keeps an accuser that was refuted from accusing the same member again for a few periods, doubling each time
@@ -179,37 +186,37 @@ func (n *Node) holdBack(m *member) {
 	e.backoff = n.now + n.cfg.ProtocolPeriod<<e.refuted
 }
 
-func (n *Node) applySuspect(m *member, u *update, synced bool) {
+func (n *Node) applySuspect(m *member, u *update, o origin) {
 	c := u.claim
 	if c.incarnation < m.incarnation || c.incarnation == m.incarnation && !m.state.Live() {
 		return
 	}
-	if synced && m.state == Alive && n.now-m.heard < n.cfg.ProtocolPeriod {
+	if o == byState && m.state == Alive && n.now-m.heard < n.cfg.ProtocolPeriod {
 		return // heard it since; gossip will say more
 	}
 	if c.incarnation > m.incarnation {
 		n.adopt(m, claim{c.incarnation, Alive})
 	}
-	n.accused(m, u)
+	n.accused(m, u, o)
 }
 
 // applyFailed takes a verdict that others reached. Somebody heard moments ago is probed before it is believed, and what a
 // state exchange says is always checked first (detection, pitfalls: a stale verdict after a heal).
-func (n *Node) applyFailed(m *member, u *update, synced bool) {
+func (n *Node) applyFailed(m *member, u *update, o origin) {
 	if !u.claim.overrides(m.claim()) {
 		return
 	}
 	e := n.edgeOf(m)
 	heard := m.state == Alive && n.now-m.heard < n.cfg.SuspicionMin/2
-	if (synced || heard) && m.live != noRef && !n.going.leaving {
+	if (o == byState || heard) && m.live != noRef && !n.going.leaving {
 		if e.believe == 0 {
-			e.verdict, e.reported = u.claim.incarnation, !synced
+			e.verdict, e.verdictBy = u.claim.incarnation, o
 			e.believe = n.timers.arm(timerBelieve, m.ref, n.now+n.ackTimeout(e)+n.cfg.AckTimeoutMin)
 			n.startProbe(m, purposeBelieve, "")
 		}
 		return
 	}
-	n.convicted(m, u.claim.incarnation, u, !synced)
+	n.convicted(m, u.claim.incarnation, u, o)
 }
 
 // believe adopts a verdict of others that this member's own probe has not contradicted.
@@ -220,11 +227,11 @@ func (n *Node) believe(m *member) {
 	}
 	e.believe = 0
 	if c := (claim{e.verdict, Failed}); c.overrides(m.claim()) && m.live != noRef && n.mayJudge() {
-		n.convicted(m, e.verdict, nil, e.reported)
+		n.convicted(m, e.verdict, nil, e.verdictBy)
 	}
 }
 
-func (n *Node) convicted(m *member, incarnation uint64, u *update, pass bool) {
+func (n *Node) convicted(m *member, incarnation uint64, u *update, o origin) {
 	before := m.state
 	s := m.suspicion
 	n.adopt(m, claim{incarnation, Failed})
@@ -248,8 +255,8 @@ func (n *Node) convicted(m *member, incarnation uint64, u *update, pass bool) {
 	}
 	// An accuser that learns the verdict from another is of the same opinion: it puts it on record too, in case the other
 	// cannot. The log takes one.
-	n.report(Transition{Kind: TransitionFailed, Own: s.mine, Author: author, Evidence: evidence}, m, before)
-	if pass {
+	n.report(Transition{Kind: TransitionFailed, Own: s.mine && o != byLog, Author: author, Evidence: evidence}, m, before)
+	if o == byGossip {
 		n.say(m, High)
 	}
 }

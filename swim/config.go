@@ -42,6 +42,9 @@ type Config struct {
 	GossipFactor    int           // 3; λ: an update is sent λ·⌈log2(n+1)⌉ times; 1 to 16
 	SyncInterval    time.Duration // 60 s; between full state exchanges with a random member
 	RetryInterval   time.Duration // 5 s; in each, the whole cluster together tries about three failed members again
+	HealthInterval  time.Duration // 5 s; between looks at the silence of observed members
+	PartitionGrace  time.Duration // 5 s; how long a third of the members must be missing to count as a partition
+	MinorityMute    bool          // on the minority side of a partition, accuse and convict nobody
 }
 
 // Defaults, by the field they stand for.
@@ -58,6 +61,8 @@ const (
 	GossipFactorDefault    = 3
 	SyncIntervalDefault    = time.Minute
 	RetryIntervalDefault   = 5 * time.Second
+	HealthIntervalDefault  = 5 * time.Second
+	PartitionGraceDefault  = 5 * time.Second
 )
 
 // IncarnationMax is the highest incarnation a member may reach. A claim at or above it is refused, so that a raise never
@@ -91,6 +96,8 @@ func (c Config) withDefaults() Config {
 	setDuration(&c.GossipInterval, GossipIntervalDefault)
 	setDuration(&c.SyncInterval, SyncIntervalDefault)
 	setDuration(&c.RetryInterval, RetryIntervalDefault)
+	setDuration(&c.HealthInterval, HealthIntervalDefault)
+	setDuration(&c.PartitionGrace, PartitionGraceDefault)
 	return c
 }
 
@@ -141,6 +148,8 @@ func (c Config) validateTimes() error {
 		{"GossipInterval", c.GossipInterval, gossipSpacing},
 		{"SyncInterval", c.SyncInterval, c.ProtocolPeriod},
 		{"RetryInterval", c.RetryInterval, c.ProtocolPeriod},
+		{"HealthInterval", c.HealthInterval, c.ProtocolPeriod},
+		{"PartitionGrace", c.PartitionGrace, c.ProtocolPeriod},
 	} {
 		if f.v < f.low || f.v > time.Hour {
 			return fmt.Errorf("swim: %s %v: want %v to %v", f.name, f.v, f.low, time.Hour)

@@ -15,6 +15,8 @@ type edge struct {
 	timer    uint64 // its next regular probe
 	probe    int32  // its running probe; noRef when none
 	rtt      roundTrip
+	phi      *PhiDetector // of its acks; nil until the first
+	silent   bool         // its present silence was reported
 
 	missed     time.Duration // when a ping of ours last went unanswered, with nothing heard since
 	unanswered int           // pings of that probe
@@ -26,7 +28,7 @@ type edge struct {
 	verdict    uint64        // incarnation of that verdict
 	informed   time.Duration // when it was last told that it is held suspect or failed
 	differs    bool          // its digest differed at the last recheck
-	reported   bool          // that verdict came by gossip: pass it on when it is believed
+	verdictBy  origin        // and how it came
 }
 
 func (n *Node) edgeOf(m *member) *edge {

@@ -16,6 +16,7 @@ const (
 	InputTags                             // Tags: replace this member's own tags
 	InputRise                             // Incarnation: go above it; the log or a peer knows an earlier life
 	InputLeave                            // leave gracefully
+	InputLog                              // Claim: what the log says of one member
 )
 
 // Input is one thing that happened. Build it with the functions below.
@@ -27,6 +28,7 @@ type Input struct {
 	Down        Down
 	Tags        Tags
 	Incarnation uint64
+	Claim       *LogClaim
 }
 
 // Tick says that time went on.
@@ -62,6 +64,21 @@ func SetTags(tags Tags) Input { return Input{Kind: InputTags, Tags: tags} }
 
 // Rise puts this member's incarnation above incarnation, if it is not already: somebody remembers an earlier life.
 func Rise(incarnation uint64) Input { return Input{Kind: InputRise, Incarnation: incarnation} }
+
+// LogClaim is what the log says of one member at the position up to which the host has read it.
+type LogClaim struct {
+	ID          ID
+	Addr        netip.AddrPort // may be invalid where the log has none
+	Tags        Tags
+	Incarnation uint64
+	State       State
+	Accusers    []ID // of the present incarnation
+}
+
+// FromLog passes on what the log says of one member. A host that was cut off from the log reads it to its end first, and
+// then passes on this member's own claim before the others', so that a refutation goes out before anything is believed
+// (detection rule 8).
+func FromLog(c *LogClaim) Input { return Input{Kind: InputLog, Claim: c} }
 
 // Leave starts a graceful departure; EffectGone says when the others know.
 func Leave() Input { return Input{Kind: InputLeave} }

@@ -50,7 +50,7 @@ func (n *Node) applyState(b []byte, from Peer) bool {
 	}
 	var u update
 	for len(r.b) > 0 && r.update(&u) {
-		n.apply(&u, from, true)
+		n.apply(&u, from, byState)
 	}
 	return true
 }

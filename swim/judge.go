@@ -55,9 +55,9 @@ func (n *Node) proven(seq uint32) {
 }
 
 // mayJudge reports whether this member may accuse or convict: somebody reached it within the last two periods, and it has
-// no backlog. Of two members, each has only the other to hear from.
+// no backlog, and it is not muted as part of a minority. Of two members, each has only the other to hear from.
 func (n *Node) mayJudge() bool {
-	if n.stall.timer != 0 {
+	if n.stall.timer != 0 || n.cfg.MinorityMute && n.split.Side == Minority {
 		return false
 	}
 	return len(n.live) <= 2 || n.now-n.heardAny <= 2*n.cfg.ProtocolPeriod

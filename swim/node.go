@@ -52,6 +52,8 @@ type Node struct {
 	syncTimer   uint64
 	retryTimer  uint64
 	periodTimer uint64
+	healthTimer uint64
+	split       partition
 
 	effects  []Effect
 	arena    []byte
@@ -71,6 +73,9 @@ type Counters struct {
 	Verdicts    uint64 // own verdicts
 	RelaysFull  uint64 // indirect probes refused because too many are served already
 }
+
+// effectsKept is the room for effects that a Node keeps from step to step.
+const effectsKept = 256
 
 // New makes a Node that starts at now. It fails with what [Config.Validate] says.
 func New(cfg Config, now time.Time) (*Node, error) {
@@ -99,6 +104,8 @@ func New(cfg Config, now time.Time) (*Node, error) {
 	n.say(n.self, Critical)
 	n.syncTimer = n.timers.arm(timerSync, noRef, cfg.SyncInterval/2+n.jitter(cfg.SyncInterval))
 	n.retryTimer = n.timers.arm(timerRetry, noRef, n.jitter(cfg.RetryInterval))
+	n.healthTimer = n.timers.arm(timerHealth, noRef, n.jitter(cfg.HealthInterval))
+	n.split.timer = n.timers.arm(timerPartition, noRef, n.jitter(cfg.ProtocolPeriod))
 	if cfg.Strategy == RoundRobin {
 		n.periodTimer = n.timers.arm(timerPeriod, noRef, n.jitter(cfg.ProtocolPeriod))
 	}
@@ -108,6 +115,9 @@ func New(cfg Config, now time.Time) (*Node, error) {
 // Step takes one input at a time and returns what the host is to do, in order. Time must not run backwards; a step at an
 // earlier time than the last counts as at the last. The effects are valid until the next Step.
 func (n *Node) Step(now time.Time, in Input) []Effect {
+	if cap(n.effects) > effectsKept {
+		n.effects = nil // a large state exchange; not worth its memory for ever
+	}
 	n.effects = n.effects[:0]
 	n.arena = n.arena[:0]
 	n.now = max(n.now, now.Sub(n.epoch))
@@ -144,6 +154,8 @@ func (n *Node) handle(in Input) {
 		n.rise(in.Incarnation, TransitionJoined, Evidence{Reason: "an earlier life is remembered"})
 	case InputLeave:
 		n.leave()
+	case InputLog:
+		n.applyLog(in.Claim)
 	}
 }
 
@@ -186,6 +198,10 @@ func (n *Node) holds(t timer) bool {
 		return n.stall.timer == t.id
 	case timerGone:
 		return n.going.timer == t.id
+	case timerHealth:
+		return n.healthTimer == t.id
+	case timerPartition:
+		return n.split.timer == t.id
 	}
 	m := n.members[t.ref]
 	switch {
@@ -242,6 +258,10 @@ func (n *Node) run(t timer) {
 		n.stall = stall{}
 	case timerGone:
 		n.departing()
+	case timerHealth:
+		n.checkHealth()
+	case timerPartition:
+		n.checkPartition()
 	}
 }
 

@@ -201,16 +201,19 @@ func (p *probe) askedOf(ref int32) bool {
 
 // judgeRelays ends an indirect probe that no ack ended.
 func (n *Node) judgeRelays(m *member, p *probe) {
-	nacks := 0
+	nacks, silent := 0, 0
 	for _, r := range p.relays[:p.asked] {
-		if r.answer == Nacked {
+		switch r.answer {
+		case Nacked:
 			nacks++
+		case Silent:
+			silent++
 		}
 	}
 	evidence := n.evidenceOf(m, p)
 	asked, unchanged := p.asked, m.incarnation == p.incarnation
 	n.endProbe(p)
-	if asked-nacks > nacks {
+	if silent > nacks {
 		n.feel(+1) // relays that promised an answer kept silent: more likely our own fault (Lifeguard, section 4.1)
 	}
 	switch {
@@ -264,6 +267,7 @@ func (n *Node) handleAck(m *member, msg *message) {
 			}
 			n.endProbe(p)
 			n.reached(m)
+			m.edge.arrived(n)
 			n.reschedule(m, msg.dueMS)
 		} else if p.phase == phaseIndirect && p.askedOf(m.ref) {
 			n.endProbe(p)
@@ -274,6 +278,10 @@ func (n *Node) handleAck(m *member, msg *message) {
 	n.relayAck(m, msg.seq)
 }
 
+// nacksEnough is how many relays must agree before the slower ones are waited for no longer: what follows is a suspicion,
+// which an ack that comes later still helps to refute.
+const nacksEnough = 2
+
 // handleNack takes a relay's word that it cannot reach the target either.
 func (n *Node) handleNack(m *member, seq uint32) {
 	n.proven(seq)
@@ -282,17 +290,20 @@ func (n *Node) handleNack(m *member, seq uint32) {
 		if p.phase != phaseIndirect || p.seq != seq {
 			continue
 		}
-		waiting := 0
+		waiting, nacks := 0, 0
 		for j := range p.relays[:p.asked] {
 			r := &p.relays[j]
 			if r.ref == m.ref {
 				r.answer = Nacked
 			}
-			if r.answer == Silent {
+			switch r.answer {
+			case Silent:
 				waiting++
+			case Nacked:
+				nacks++
 			}
 		}
-		if waiting == 0 {
+		if waiting == 0 || nacks == nacksEnough {
 			n.judgeRelays(n.members[p.ref], p)
 		}
 		return

@@ -30,14 +30,14 @@ func (n *Node) probeEdge(m *member) {
 	n.startProbe(m, purposeRegular, "probe timeout")
 }
 
-// reschedule moves an edge's next regular probe to where its target wants it, within half to two cycles.
+// reschedule moves an edge's next regular probe to where its target wants it, within half a period to two cycles.
 func (n *Node) reschedule(m *member, dueMS uint64) {
 	if dueMS == 0 || !m.edge.observed || n.cfg.Strategy != RingObservers {
 		return
 	}
 	cycle := n.cycle()
 	wait := time.Duration(clampMS(dueMS)) * time.Millisecond
-	wait = min(max(wait, cycle/2), 2*cycle)
+	wait = min(max(wait, n.cfg.ProtocolPeriod/2), 2*cycle)
 	m.edge.timer = n.timers.arm(timerEdge, m.ref, n.now+wait)
 }
 
@@ -59,7 +59,8 @@ func (n *Node) watched(m *member) uint64 {
 		kept = append(kept, w)
 	}
 	n.watchers = kept
-	if slot < 0 {
+	fresh := slot < 0
+	if fresh {
 		if m.live == noRef || len(n.watchers) == watchersMax {
 			return 0
 		}
@@ -67,8 +68,12 @@ func (n *Node) watched(m *member) uint64 {
 		n.watchers = append(n.watchers, watcher{ref: m.ref})
 	}
 	phase := cycle * time.Duration(slot) / time.Duration(len(n.watchers))
-	earliest := n.now + cycle/2
-	wait := cycle/2 + (phase-earliest%cycle+cycle)%cycle
+	// A newcomer goes into its slot at once, so that many of them do not leave a gap together; the others stay in step.
+	least := cycle / 2
+	if fresh {
+		least = n.cfg.ProtocolPeriod / 2
+	}
+	wait := least + (phase-(n.now+least)%cycle+cycle)%cycle
 	n.watchers[slot].due = n.now + wait
 	return uint64(max(wait/time.Millisecond, 1))
 }

@@ -83,7 +83,7 @@ func (n *Node) addAccuser(s *suspicion, id ID) {
 
 // accused takes others' accusations of m at its present incarnation. New ones are passed on; and whoever observes m, or
 // just missed it, answers with its own (corroboration, detection rule 5).
-func (n *Node) accused(m *member, u *update) {
+func (n *Node) accused(m *member, u *update, o origin) {
 	before := m.state
 	s := n.suspect(m)
 	fresh := before != Suspect
@@ -105,7 +105,9 @@ func (n *Node) accused(m *member, u *update) {
 		}
 		n.report(Transition{Kind: TransitionSuspected, Author: author}, m, before)
 	}
-	n.say(m, Critical)
+	if o != byLog {
+		n.say(m, Critical)
+	}
 	n.corroborate(m, s)
 	n.review(m)
 }

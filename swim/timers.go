@@ -17,7 +17,9 @@ const (
 	timerSync
 	timerRetry
 	timerProof // is the backlog worked off
-	timerGone  // how long a departure waits for its acks
+	timerHealth
+	timerPartition
+	timerGone // how long a departure waits for its acks
 )
 
 // timer is one entry of the heap. An owner keeps the id of its timer; an entry whose id its owner no longer holds is stale

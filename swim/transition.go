@@ -10,12 +10,15 @@ type TransitionKind uint8
 
 // The transitions.
 const (
-	TransitionJoined    TransitionKind = iota + 1 // a member came, or came back with a higher incarnation
-	TransitionSuspected                           // an accusation: the first that this view holds, or one of our own
-	TransitionRefuted                             // a suspect, or a member held failed, raised its incarnation
-	TransitionFailed                              // a verdict
-	TransitionLeft                                // a graceful departure
-	TransitionTagged                              // other tags, with a higher incarnation
+	TransitionJoined            TransitionKind = iota + 1 // a member came, or came back with a higher incarnation
+	TransitionSuspected                                   // an accusation: the first that this view holds, or one of our own
+	TransitionRefuted                                     // a suspect, or a member held failed, raised its incarnation
+	TransitionFailed                                      // a verdict
+	TransitionLeft                                        // a graceful departure
+	TransitionTagged                                      // other tags, with a higher incarnation
+	TransitionHealthCheckFailed                           // an observed member is silent for too long; no change of state
+	TransitionPartitioned                                 // this member counts itself cut off; no change of state
+	TransitionHealed                                      // the partition it reported is over; no change of state
 )
 
 func (k TransitionKind) String() string {
@@ -32,6 +35,12 @@ func (k TransitionKind) String() string {
 		return "left"
 	case TransitionTagged:
 		return "tagged"
+	case TransitionHealthCheckFailed:
+		return "health_check_failed"
+	case TransitionPartitioned:
+		return "partitioned"
+	case TransitionHealed:
+		return "healed"
 	default:
 		return "unknown"
 	}
@@ -63,6 +72,11 @@ type Evidence struct {
 	Relays      []RelayAnswer // in the order asked
 	Accusers    []Accuser     // of a verdict, in the order heard
 	Since       time.Time     // of a verdict: start of the suspicion
+	Phi         float64       // of a failed health check
+	Side        Side          // of a partition, with the figures below
+	Reachable   int           // members this one reaches, itself included
+	Total       int           // members there should be
+	Unreachable []ID          // some of those missing
 	Previous    uint64        // of a join or refutation: the incarnation before; 0 when none
 }
 

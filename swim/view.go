@@ -31,6 +31,7 @@ type member struct {
 	since       time.Duration // when state was adopted
 	heard       time.Duration // when it was last heard itself
 	edge        *edge         // nil until it is probed
+	lost        bool          // it was live in this view before it failed
 	suspicion   *suspicion    // while Suspect; kept with Failed for its accusers
 }
 
@@ -87,6 +88,7 @@ func (n *Node) forget(m *member) {
 // suspicion. It is the only place where a state changes.
 func (n *Node) adopt(m *member, c claim) {
 	wasLive := m.live != noRef
+	m.lost = c.state == Failed && (wasLive || m.lost)
 	if m.state == Suspect {
 		n.suspects--
 	}
