@@ -23,10 +23,6 @@ func (n *Node) aboutSelf(u *update, from Peer) {
 		}
 		n.rise(c.incarnation, kind, evidence)
 	default:
-		if kind == TransitionRefuted {
-			n.counters.Refutations++
-			n.feel(+1) // somebody could not reach us: perhaps we are slow (Lifeguard, section 4.1)
-		}
 		n.rise(c.incarnation, kind, evidence)
 	}
 	if m := n.find(from.ID); m != nil && c.state != Alive {
@@ -48,6 +44,10 @@ func (n *Node) heldAgainst(u *update) Evidence {
 func (n *Node) rise(incarnation uint64, kind TransitionKind, evidence Evidence) {
 	if incarnation < n.self.incarnation || incarnation >= IncarnationMax-1 || n.going.leaving {
 		return
+	}
+	if kind == TransitionRefuted {
+		n.counters.Refutations++
+		n.feel(+1) // somebody could not reach us: perhaps we are slow (Lifeguard, section 4.1)
 	}
 	evidence.Previous = n.self.incarnation
 	n.adopt(n.self, claim{incarnation + 1, Alive})
