@@ -1,0 +1,164 @@
+package swim
+
+import (
+	"math/bits"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// queueModel is the queue as a list in the order in which entries are due.
+type queueModel struct{ entries []modelEntry }
+
+type modelEntry struct {
+	ref      int32
+	priority Priority
+	sent     int
+}
+
+func (q *queueModel) put(ref int32, priority Priority) {
+	q.drop(ref)
+	q.insert(modelEntry{ref, priority, 0})
+}
+
+func (q *queueModel) drop(ref int32) {
+	q.entries = slices.DeleteFunc(q.entries, func(e modelEntry) bool { return e.ref == ref })
+}
+
+// insert puts e behind all that are as urgent.
+func (q *queueModel) insert(e modelEntry) {
+	at := 0
+	for i, o := range q.entries {
+		if o.priority > e.priority || o.priority == e.priority && o.sent <= e.sent {
+			at = i + 1
+		}
+	}
+	q.entries = slices.Insert(q.entries, at, e)
+}
+
+func (q *queueModel) sent(ref int32, limit int) {
+	i := slices.IndexFunc(q.entries, func(e modelEntry) bool { return e.ref == ref })
+	e := q.entries[i]
+	q.drop(ref)
+	if e.sent++; e.sent < limit {
+		q.insert(e)
+	}
+}
+
+func (q *queueModel) choose(most int) (refs []int32) {
+	for _, e := range q.entries[:min(most, len(q.entries))] {
+		refs = append(refs, e.ref)
+	}
+	return refs
+}
+
+// TestQueueModel: highest priority first, in it what was sent least, in that what waits longest; one entry a member,
+// and the newer replaces the older whatever its priority (requirements 1.4).
+func TestQueueModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var q queue
+		q.init()
+		var model queueModel
+		limit := rapid.IntRange(1, 6).Draw(t, "limit")
+		ref := rapid.Int32Range(0, 9)
+		t.Repeat(map[string]func(*rapid.T){
+			"put": func(t *rapid.T) {
+				r, p := ref.Draw(t, "ref"), Priority(rapid.IntRange(0, priorities-1).Draw(t, "priority"))
+				q.put(r, p)
+				model.put(r, p)
+			},
+			"drop": func(t *rapid.T) {
+				r := ref.Draw(t, "ref")
+				q.drop(r)
+				model.drop(r)
+			},
+			"send": func(t *rapid.T) {
+				dst := make([]int32, rapid.IntRange(0, 12).Draw(t, "room"))
+				got := dst[:q.choose(dst)]
+				if want := model.choose(len(dst)); !slices.Equal(got, want) {
+					t.Fatalf("chose %v, want %v", got, want)
+				}
+				for _, r := range got[:rapid.IntRange(0, len(got)).Draw(t, "fit")] {
+					q.sent(r, limit)
+					model.sent(r, limit)
+				}
+			},
+			"": func(t *rapid.T) {
+				if q.length != len(model.entries) {
+					t.Fatalf("holds %d entries, want %d", q.length, len(model.entries))
+				}
+				all := make([]int32, 16)
+				if got, want := all[:q.choose(all)], model.choose(16); !slices.Equal(got, want) {
+					t.Fatalf("would choose %v, want %v", got, want)
+				}
+			},
+		})
+	})
+}
+
+// countTold steps n until its queue is empty, or for so many deadlines, and counts the packets that carry a claim about id.
+func countTold(t *testing.T, n *Node, id ID, deadlines int) int {
+	t.Helper()
+	told := 0
+	for range deadlines {
+		for _, e := range n.Step(n.Deadline(), Tick()) {
+			if e.Kind == EffectSend && slices.ContainsFunc(sentUpdates(t, e.Data), func(u update) bool { return ID(u.id) == id }) {
+				told++
+			}
+		}
+		if n.queue.length == 0 {
+			break
+		}
+	}
+	return told
+}
+
+func sentUpdates(t *testing.T, datagram []byte) []update {
+	t.Helper()
+	var msg message
+	if err := decodeMessage(datagram, &msg); err != nil {
+		t.Fatalf("%x: %v", datagram, err)
+	}
+	return decodeUpdates(t, msg.updates)
+}
+
+// TestSentSoOften: each update leaves λ·⌈log2(n+1)⌉ times, then no more (SWIM, section 4.1).
+func TestSentSoOften(t *testing.T) {
+	for _, c := range []struct{ factor, members, want int }{
+		{1, 2, 2}, {1, 3, 2}, {1, 4, 3}, {3, 7, 9}, {3, 8, 12}, {3, 100, 21}, {16, 3, 32},
+	} {
+		n := newNode(t, Config{GossipFactor: c.factor, Strategy: RoundRobin})
+		n.Step(testEpoch, Tick())
+		var rows []*member
+		for i := 2; i <= c.members; i++ {
+			rows = append(rows, row(string(nameOf(i)), Alive, 1))
+		}
+		n.Step(testEpoch, ExchangeReply("n2", testAddr(2), seedState(rows...)))
+		n.queue = queue{}
+		n.queue.init()
+		n.Step(testEpoch, Datagram("n2", testAddr(2), gossipOf(row("stranger", Left, 1))))
+		n.say(n.find("stranger"), High)
+		if got := countTold(t, n, "stranger", 1000); got != c.want || n.queue.length != 0 {
+			t.Errorf("λ %d, %d members: told %d times, %d left; want %d = λ·⌈log2(n+1)⌉", c.factor, c.members, got, n.queue.length, c.want)
+		}
+		if want := c.factor * bits.Len(uint(c.members)); want != c.want {
+			t.Errorf("the table is wrong: %d", want)
+		}
+	}
+}
+
+// TestAloneKeepsWhatItHasToSay: a cluster of one drops nothing until somebody hears it.
+func TestAloneKeepsWhatItHasToSay(t *testing.T) {
+	n := newNode(t, Config{})
+	n.Step(testEpoch, Tick())
+	n.Step(testEpoch, SetTags(Tags{{"role", "db"}}))
+	if told := countTold(t, n, "n1", 200); told != 0 || n.queue.length != 1 {
+		t.Fatalf("alone it told %d, and keeps %d entries", told, n.queue.length)
+	}
+	at := n.Deadline()
+	n.Step(at, Datagram("n2", testAddr(2), gossipOf(row("n2", Alive, 1))))
+	if told := countTold(t, n, "n1", 100); told == 0 {
+		t.Error("the newcomer was told nothing")
+	}
+}
