@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -89,6 +90,16 @@ func TestI9SplitRestartAndRepeatNeverChangeTheBytes(t *testing.T) {
 		}
 		if got := views.Encode(); !bytes.Equal(got, want) {
 			t.Fatalf("%d bytes in pieces, %d at once, and they differ", len(got), len(want))
+		}
+		for _, n := range whole.Registry.Nodes() {
+			same, _ := views.Registry.Node(n.ID)
+			if !reflect.DeepEqual(same, n) {
+				t.Fatalf("%s: %+v in pieces, %+v at once", n.ID, same, n)
+			}
+			h, _ := whole.Timeline.History(n.ID)
+			if same, _ := views.Timeline.History(n.ID); !reflect.DeepEqual(same, h) {
+				t.Fatalf("history of %s: %+v in pieces, %+v at once", n.ID, same, h)
+			}
 		}
 	})
 }

@@ -267,3 +267,24 @@ func TestI10ManyStreamsSeeTheSame(t *testing.T) {
 		}
 	}
 }
+
+// What streams share is long enough ago forgotten; every frame still carries its own event.
+func TestFramesCarryTheirOwnEvent(t *testing.T) {
+	w := newWorld(t, nil)
+	w.episode()
+	var last uint64
+	for range 1100 {
+		last = w.say(events.HealthCheckFailed, "n1", "n2", 1, events.Evidence{})
+	}
+	w.settle()
+	for range 2 {
+		s := w.open("/v1/events/stream?from=1")
+		for position := uint64(1); position <= last; position++ {
+			f := s.event()
+			if want := fmt.Sprintf(`{"position":%d,`, position); f.id != strconv.FormatUint(position, 10) || !strings.HasPrefix(f.data, want) {
+				t.Fatalf("frame %d: %+v", position, f)
+			}
+		}
+		s.close()
+	}
+}

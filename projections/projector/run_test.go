@@ -3,6 +3,7 @@ package projector_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"strings"
 	"testing"
 	"time"
@@ -199,4 +200,35 @@ func TestAnswerThatTheFoldOvertookIsNoReplacement(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("Run: %v", err)
 	}
+}
+
+// stalled is a log that answers about itself and yields nothing until it is let go.
+type stalled struct {
+	*tape
+	gate chan struct{}
+}
+
+func (l *stalled) Subscribe(
+	ctx context.Context, filter events.Filter, from events.From,
+) iter.Seq2[events.Recorded, error] {
+	return func(yield func(events.Recorded, error) bool) {
+		select {
+		case <-l.gate:
+			l.tape.Subscribe(ctx, filter, from)(yield)
+		case <-ctx.Done():
+		}
+	}
+}
+
+func TestBehindIsCountedAndNotReady(t *testing.T) {
+	log := &stalled{newTape(t), make(chan struct{})}
+	log.joins("n1", "n2", "n3")
+	p := start(t, projector.Config{Log: log})
+	until(t, "told how far the log reaches", func() bool { return p.Status().Last == 3 })
+	if s := p.Status(); s.Ready || s.State != projector.CatchingUp || s.Lag.Events != 3 || s.Lag.Seconds <= 0 {
+		t.Errorf("behind: %+v", s)
+	}
+	close(log.gate)
+	p.reach(3)
+	until(t, "live", func() bool { s := p.Status(); return s.Ready && s.Lag == projector.Lag{} })
 }

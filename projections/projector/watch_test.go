@@ -135,6 +135,11 @@ func TestSlowWatcherIsCutOff(t *testing.T) {
 	if !slices.Equal(rest, span(seen+1, last)) {
 		t.Errorf("%d events after #%d, from #%d to #%d", len(rest), seen, rest[0], rest[len(rest)-1])
 	}
+	for _, from := range []uint64{projector.RecentMax + 9, 2*projector.RecentMax - 1, 2*projector.RecentMax + 9} {
+		if got := watch(t, p.Projector, events.Filter{}, from, 3); !slices.Equal(got, span(from, from+2)) {
+			t.Errorf("from #%d, about where memory begins: %v", from, got)
+		}
+	}
 }
 
 func TestPages(t *testing.T) {
