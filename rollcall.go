@@ -36,7 +36,7 @@ type Options struct {
 	ID          string              // the same; unique in the cluster
 	Bind        netip.AddrPort      // UDP address of the probe socket; port 0 takes a free one
 	Advertise   netip.AddrPort      // where others reach it, when that is not Bind
-	Seeds       []netip.AddrPort    // members to join through, asked until one answers; none: wait to be found
+	Seeds       []netip.AddrPort    // members to join through, asked until one answers; none: those the log knows
 	Tags        map[string]string   // what it can be found by
 	Credentials quicnet.Credentials // certificate, key and roots; certs.Identity is one
 	Log         events.Log          // not closed by the member
@@ -62,7 +62,8 @@ type Member struct {
 	work   sync.WaitGroup
 	joined chan struct{} // closed when a seed answered, or there was none to ask
 	ending chan struct{} // closed when Leave or Close begins
-	stale  chan uint64   // incarnations the log knows already, for the member to rise above
+	feed   *logFeed
+	stale  chan uint64 // incarnations the log knows already, for the member to rise above
 
 	endOnce  sync.Once
 	closing  sync.Once
@@ -76,7 +77,7 @@ func Join(ctx context.Context, opt Options) (*Member, error) {
 	if err := opt.validate(); err != nil {
 		return nil, err
 	}
-	m := &Member{opt: opt, log: opt.Logger, joined: make(chan struct{}), ending: make(chan struct{}), stale: make(chan uint64, 1)}
+	m := &Member{opt: opt, log: opt.Logger, joined: make(chan struct{}), ending: make(chan struct{}), feed: newLogFeed(), stale: make(chan uint64, 1)}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
@@ -125,7 +126,7 @@ func (m *Member) start(ctx context.Context) error {
 	}
 	m.rec, err = recorder.New(recorder.Config{
 		Cluster: m.opt.Cluster, Self: swim.ID(m.opt.ID), Log: m.opt.Log, Outbox: m.box, Logger: m.log,
-		OnEvent: m.opt.OnEvent, OnStale: m.outdated,
+		OnEvent: m.onEvent, OnStale: m.outdated,
 	})
 	if err != nil {
 		return err
@@ -151,8 +152,16 @@ func (m *Member) start(ctx context.Context) error {
 		return errors.Join(err, transport.Close(ctx))
 	}
 	m.work.Go(m.joinSeeds)
+	m.work.Go(m.learnFromLog)
 	m.work.Go(m.riseWhenStale)
 	return nil
+}
+
+func (m *Member) onEvent(rec events.Recorded, out events.Outcome) {
+	m.feed.note(rec, out)
+	if m.opt.OnEvent != nil {
+		m.opt.OnEvent(rec, out)
+	}
 }
 
 // nextIncarnation is one above what the directory and the log remember, 1 for a first life.
@@ -240,8 +249,18 @@ func (m *Member) riseWhenStale() {
 	}
 }
 
-// joinSeeds asks the seeds until one answers.
+// joinSeeds asks the seeds until one answers. A member without seeds asks once whom the log knows; those may all be gone,
+// so it has joined whatever they answer.
 func (m *Member) joinSeeds() {
+	if len(m.opt.Seeds) == 0 {
+		close(m.joined)
+		if n, err := m.agent.Join(m.ctx, m.peersFromLog()); err != nil {
+			m.log.Debug("no member that the log knows answered", "error", err)
+		} else {
+			m.log.Debug("joined through the log", "peers", n)
+		}
+		return
+	}
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, joinPause) {
 		n, err := m.agent.Join(m.ctx, m.opt.Seeds)
 		if err == nil {

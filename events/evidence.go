@@ -16,6 +16,10 @@ type Evidence struct {
 	LastHeard   *time.Time `json:"last_heard,omitempty"`   // when the author last heard the node itself
 	LocalHealth int        `json:"local_health,omitempty"` // the author's own health score, 0 (well) to 8
 	Phi         float64    `json:"phi,omitempty"`          // suspicion level of the phi accrual detector
+	Side        string     `json:"side,omitempty"`         // partitioned, healed: "minority" or "majority"
+	Reachable   int        `json:"reachable,omitempty"`    // partitioned, healed: members the author reaches, itself included
+	Total       int        `json:"total,omitempty"`        // partitioned, healed: members there should be
+	Unreachable []string   `json:"unreachable,omitempty"`  // partitioned: some of those missing
 	Accusers    []Accuser  `json:"accusers,omitempty"`     // failed: whose accusations the verdict stands on
 	Since       *time.Time `json:"since,omitempty"`        // failed: start of the suspicion
 	Previous    uint64     `json:"previous,omitempty"`     // joined, refuted: the incarnation before

@@ -20,8 +20,11 @@ func why(raw json.RawMessage) string {
 	if e.Reason != "" {
 		say("%s", e.Reason)
 	}
-	if e.Probes > 0 {
-		say("%d probes unanswered", e.Probes)
+	switch {
+	case e.Probes == 1:
+		say("1 ping unanswered")
+	case e.Probes > 1:
+		say("%d pings unanswered", e.Probes)
 	}
 	if len(e.Relays) > 0 {
 		say("relays %s", join(e.Relays, func(r events.Relay) string { return r.ID + "=" + r.Answer }))

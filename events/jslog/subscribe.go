@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 
 	"rollcall/events"
 )
@@ -197,7 +196,7 @@ func (r *reader) beginAt(ctx context.Context, k *link, info *jetstream.StreamInf
 // consume reads through a consumer of its own, which ends with it.
 func (r *reader) consume(ctx context.Context, k *link, yield func(events.Recorded, error) bool) error {
 	l := r.log
-	name := "rollcall-" + nuid.Next()
+	name := "rollcall-" + events.NewID()
 	create := apiConsumerCreate + l.stream + "." + name
 	if r.subject != "" {
 		create += "." + r.subject

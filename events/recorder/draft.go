@@ -52,6 +52,12 @@ func kindOf(k swim.TransitionKind) (events.Kind, bool) {
 		return events.Left, true
 	case swim.TransitionTagged:
 		return events.Tagged, true
+	case swim.TransitionHealthCheckFailed:
+		return events.HealthCheckFailed, true
+	case swim.TransitionPartitioned:
+		return events.Partitioned, true
+	case swim.TransitionHealed:
+		return events.Healed, true
 	default:
 		return "", false
 	}
@@ -61,6 +67,10 @@ func evidence(e swim.Evidence) events.Evidence {
 	out := events.Evidence{
 		Reason: e.Reason, Probes: e.Probes, TimeoutMS: milliseconds(e.Timeout), RTTMS: milliseconds(e.RTT),
 		LastHeard: instant(e.LastHeard), LocalHealth: e.LocalHealth, Since: instant(e.Since), Previous: e.Previous,
+		Phi: e.Phi, Side: e.Side.String(), Reachable: e.Reachable, Total: e.Total,
+	}
+	for _, id := range e.Unreachable[:min(len(e.Unreachable), accusersMax)] {
+		out.Unreachable = append(out.Unreachable, string(id))
 	}
 	for _, relay := range e.Relays[:min(len(e.Relays), relaysMax)] {
 		out.Relays = append(out.Relays, events.Relay{ID: string(relay.ID), Answer: relay.Answer.String()})

@@ -224,6 +224,13 @@ func (r *Recorder) Node(id string) (events.Node, bool) {
 	return r.roll.Node(id)
 }
 
+// Nodes returns what the log says about every node, by id, as far as it was read.
+func (r *Recorder) Nodes() []events.Node {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(r.roll.Nodes())
+}
+
 // Position is that of the newest event read; 0 before the first.
 func (r *Recorder) Position() uint64 {
 	r.mu.Lock()

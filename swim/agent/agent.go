@@ -131,6 +131,11 @@ func (a *Agent) Rise(ctx context.Context, incarnation uint64) error {
 	return a.do(ctx, swim.Rise(incarnation))
 }
 
+// Learn merges what the log says of a member.
+func (a *Agent) Learn(ctx context.Context, claim *swim.LogClaim) error {
+	return a.do(ctx, swim.FromLog(claim))
+}
+
 // Leave departs gracefully: it returns when other members have acknowledged the departure, after swim.LeaveWait at most,
 // or when ctx ends. The agent goes on answering until Close.
 func (a *Agent) Leave(ctx context.Context) error {
