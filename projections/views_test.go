@@ -42,7 +42,7 @@ func logs(t *rapid.T) []item {
 		position += rapid.Uint64Range(1, 3).Draw(t, "gap")
 		ev := events.Event{
 			ID: fmt.Sprint("id-", i), Kind: kind.Draw(t, "kind"), Cluster: "test", Node: node.Draw(t, "node"),
-			Author: node.Draw(t, "author"), Incarnation: rapid.Uint64Range(1, 6).Draw(t, "incarnation"),
+			Author: node.Draw(t, "author"), Incarnation: rapid.Uint64Range(1, 3).Draw(t, "incarnation"),
 			Time: at.Add(time.Duration(rapid.IntRange(-1e6, 1e6).Draw(t, "skew")) * time.Millisecond),
 		}
 		if rapid.Bool().Draw(t, "by itself") {
