@@ -61,7 +61,7 @@ func TestCloseDuringDialAndExchange(t *testing.T) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		})
-		w.lose(func(_, to netip.AddrPort) bool { return to == d.LocalAddr() })
+		w.lose(func(_, to netip.AddrPort, _ []byte) bool { return to == d.LocalAddr() })
 		failures := make(chan error, 2)
 		for _, to := range []*member{b, d} {
 			go func() {

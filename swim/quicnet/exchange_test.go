@@ -120,7 +120,7 @@ func TestExchangeWithNobody(t *testing.T) {
 		if _, _, err := a.Exchange(t.Context(), nobody, nil); !errors.Is(err, ErrUnreachable) || time.Since(begin) > time.Second {
 			t.Errorf("closed port: %v after %v, want ErrUnreachable at once", err, time.Since(begin))
 		}
-		w.lose(func(_, to netip.AddrPort) bool { return to == b.LocalAddr() })
+		w.lose(func(_, to netip.AddrPort, _ []byte) bool { return to == b.LocalAddr() })
 		begin = time.Now()
 		if _, _, err := a.Exchange(t.Context(), b.peer(), nil); !errors.Is(err, ErrTimeout) || time.Since(begin) != handshakeMax {
 			t.Errorf("silence: %v after %v, want ErrTimeout after %v", err, time.Since(begin), handshakeMax)

@@ -24,7 +24,9 @@ func TestStrangersProveTheirAddressWhenManyHandshakesHang(t *testing.T) {
 		}
 		calm := first("calm", 2)
 		// Three whose answers from the hub get lost: their handshakes stay open.
-		w.lose(func(from, to netip.AddrPort) bool { return from == hub.LocalAddr() && to.Addr().As4()[3] >= 100 })
+		w.lose(func(from, to netip.AddrPort, _ []byte) bool {
+			return from == hub.LocalAddr() && to.Addr().As4()[3] >= 100
+		})
 		for i := range byte(3) {
 			w.member(c, fmt.Sprintf("stuck%d", i), 100+i).Warm(hub.peer())
 		}
@@ -45,6 +47,25 @@ func TestStrangersProveTheirAddressWhenManyHandshakesHang(t *testing.T) {
 		if later := first("later", 4); later != calm {
 			t.Errorf("first exchange took %v, and %v when all was calm", later, calm)
 		}
+	})
+}
+
+// TestHandshakesInFlightAreBounded: I15, against strangers that have proved their address.
+func TestHandshakesInFlightAreBounded(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *wire, c *cluster) {
+		hub := w.member(c, "hub", 1, func(config *Config) { config.Limits.HalfOpen = 1 })
+		// Of the hub's answers only the Retry comes; its kind is in the first byte of the packet.
+		w.lose(func(from, _ netip.AddrPort, data []byte) bool { return from == hub.LocalAddr() && data[0]&0xf0 != 0xf0 })
+		for i := range byte(halfOpenFactor + 4) {
+			w.member(c, fmt.Sprintf("stuck%d", i), 100+i).Warm(hub.peer())
+			pass(50 * time.Millisecond)
+		}
+		if n := hub.halfOpen.Load(); n != halfOpenFactor {
+			t.Errorf("%d handshakes in flight, want %d", n, halfOpenFactor)
+		}
+		w.lose(nil)
+		pass(10 * time.Second)
+		w.member(c, "late", 2).ask(hub.peer(), "hello")
 	})
 }
 
@@ -76,6 +97,9 @@ func TestFullPoolRefusesAndRecovers(t *testing.T) {
 		results := make(chan error, bound)
 		for i := range byte(bound) {
 			m := w.member(c, fmt.Sprintf("m%d", i), 100+i)
+			if i%2 == 0 {
+				hub.ask(m.peer(), "some connections are there before")
+			}
 			m.answer(func(ctx context.Context, _ swim.ID, _ []byte) ([]byte, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()

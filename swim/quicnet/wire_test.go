@@ -16,7 +16,7 @@ type wire struct {
 	mu      sync.Mutex
 	latency time.Duration
 	ends    map[netip.AddrPort]*end
-	lost    func(from, to netip.AddrPort) bool // nil loses nothing
+	lost    func(from, to netip.AddrPort, data []byte) bool // nil loses nothing
 }
 
 // inBubble runs test in virtual time, on a wire with 10 ms each way.
@@ -70,7 +70,7 @@ func (w *wire) plug(addr netip.AddrPort) *end {
 }
 
 // lose makes the wire drop what cond says.
-func (w *wire) lose(cond func(from, to netip.AddrPort) bool) {
+func (w *wire) lose(cond func(from, to netip.AddrPort, data []byte) bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lost = cond
@@ -101,7 +101,7 @@ func (e *end) WriteTo(b []byte, to net.Addr) (int, error) {
 	w := e.wire
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.lost != nil && w.lost(e.addr, target) {
+	if w.lost != nil && w.lost(e.addr, target, data) {
 		return len(b), nil
 	}
 	time.AfterFunc(w.latency, func() { w.arrive(e, target, data) })
