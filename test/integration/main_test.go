@@ -82,7 +82,7 @@ func newTranscript(t *testing.T, title string) *transcript {
 	t.Helper()
 	s := &transcript{}
 	t.Cleanup(func() {
-		if t.Failed() {
+		if t.Failed() && s.String() != "" {
 			t.Logf("%s:\n%s", title, s.String())
 		}
 	})

@@ -109,6 +109,12 @@ func (w *witness) fail(err error) {
 	w.wrong = append(w.wrong, err)
 }
 
+func (w *witness) unreadable() []error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.wrong[:len(w.wrong):len(w.wrong)]
+}
+
 // all returns what was seen so far.
 func (w *witness) all() []testimony {
 	w.mu.Lock()
@@ -133,9 +139,7 @@ func (w *witness) reached(position uint64) error {
 	if len(all) > 0 && all[len(all)-1].sequence >= position {
 		return nil
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return fmt.Errorf("%d messages seen, the log is at %d; unreadable: %v", len(all), position, w.wrong)
+	return fmt.Errorf("%d messages seen, the log is at %d; unreadable: %v", len(all), position, w.unreadable())
 }
 
 // check fails the test unless every message up to position was a CloudEvent, came once and in order (I10), under an id of
@@ -143,7 +147,7 @@ func (w *witness) reached(position uint64) error {
 func (w *witness) check(t *testing.T, position uint64) {
 	t.Helper()
 	eventually(t, "the witness reads to the end", func() error { return w.reached(position) })
-	for _, err := range w.wrong {
+	for _, err := range w.unreadable() {
 		t.Errorf("not a CloudEvent as promised: %v", err)
 	}
 	ids := make(map[string]uint64)
