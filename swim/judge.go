@@ -3,7 +3,7 @@ package swim
 // stall is a member's doubt about itself: it stood still, answers may lie unread in its receive queue, and until one
 // fresh round trip through that queue shows that it has no backlog it judges nobody (detection rule 7).
 type stall struct {
-	timer uint64 // not 0 while in doubt; ends the doubt when all goes well for two periods
+	timer uint64 // not 0 while in doubt; looks after two periods whether there is anybody who could end it
 	since uint32 // an ack to a ping after this number is fresh
 }
 
@@ -52,6 +52,16 @@ func (n *Node) proven(seq uint32) {
 	if n.stall.timer != 0 && int32(seq-n.stall.since) > 0 {
 		n.stall = stall{}
 	}
+}
+
+// unproven runs when nothing ended the doubt for two periods. Among several members the doubt stays: what is read
+// meanwhile may be the backlog itself. Of two, a dead partner could never end it.
+func (n *Node) unproven() {
+	if len(n.live) <= 2 {
+		n.stall = stall{}
+		return
+	}
+	n.stall.timer = n.timers.arm(timerProof, noRef, n.now+2*n.cfg.ProtocolPeriod)
 }
 
 // mayJudge reports whether this member may accuse or convict: somebody reached it within the last two periods, and it has

@@ -255,7 +255,7 @@ func (n *Node) run(t timer) {
 	case timerRetry:
 		n.retryFailed()
 	case timerProof:
-		n.stall = stall{}
+		n.unproven()
 	case timerGone:
 		n.departing()
 	case timerHealth:
