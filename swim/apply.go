@@ -194,8 +194,12 @@ func (n *Node) applySuspect(m *member, u *update, o origin) {
 	if o == byState && m.state == Alive && n.now-m.heard < n.cfg.ProtocolPeriod {
 		return // heard it since; gossip will say more
 	}
-	if c.incarnation > m.incarnation {
-		n.adopt(m, claim{c.incarnation, Alive})
+	if c.incarnation > m.incarnation { // it came back in between, or refuted, and that news was overtaken
+		raised := update{claim: claim{c.incarnation, Alive}, addr: m.addr, tags: appendTags(nil, m.tags)[2:]}
+		if u.addr.IsValid() {
+			raised.addr = u.addr
+		}
+		n.applyAlive(m, &raised, o)
 	}
 	n.accused(m, u, o)
 }
