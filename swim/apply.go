@@ -215,12 +215,13 @@ func (n *Node) applyFailed(m *member, u *update, o origin) {
 	if (o == byState || heard) && m.live != noRef && !n.going.leaving {
 		if e.believe == 0 {
 			e.verdict, e.verdictBy = u.claim.incarnation, o
+			e.verdictOf = append(e.verdictOf[:0], u.accusers...)
 			e.believe = n.timers.arm(timerBelieve, m.ref, n.now+n.ackTimeout(e)+n.cfg.AckTimeoutMin)
 			n.startProbe(m, purposeBelieve, "")
 		}
 		return
 	}
-	n.convicted(m, u.claim.incarnation, u, o)
+	n.convicted(m, u.claim, u.accusers, o)
 }
 
 // believe adopts a verdict of others that this member's own probe has not contradicted.
@@ -231,24 +232,23 @@ func (n *Node) believe(m *member) {
 	}
 	e.believe = 0
 	if c := (claim{e.verdict, Failed}); c.overrides(m.claim()) && m.live != noRef && n.mayJudge() {
-		n.convicted(m, e.verdict, nil, e.verdictBy)
+		n.convicted(m, c, e.verdictOf, e.verdictBy)
 	}
 }
 
-func (n *Node) convicted(m *member, incarnation uint64, u *update, o origin) {
+// convicted adopts a verdict c that others reached on the word of the encoded accusers.
+func (n *Node) convicted(m *member, c claim, accusers []byte, o origin) {
 	before := m.state
 	s := m.suspicion
-	n.adopt(m, claim{incarnation, Failed})
+	n.adopt(m, c)
 	if s == nil || m.suspicion == nil {
 		s = &suspicion{began: n.now}
 		m.suspicion = s
 	}
-	if u != nil {
-		r := reader{b: u.accusers}
-		for len(r.b) > 0 {
-			if id := r.id(); !s.named(id) {
-				n.addAccuser(s, n.nameOf(id))
-			}
+	r := reader{b: accusers}
+	for len(r.b) > 0 {
+		if id := r.id(); !s.named(id) {
+			n.addAccuser(s, n.nameOf(id))
 		}
 	}
 	evidence := Evidence{Since: n.wall(s.began), LastHeard: n.wall(m.heard)}

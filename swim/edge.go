@@ -29,6 +29,7 @@ type edge struct {
 	informed   time.Duration // when it was last told that it is held suspect or failed
 	differs    bool          // its digest differed at the last recheck
 	verdictBy  origin        // and how it came
+	verdictOf  []byte        // its accusers, encoded
 }
 
 func (n *Node) edgeOf(m *member) *edge {
