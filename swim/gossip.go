@@ -84,9 +84,9 @@ func (n *Node) gossipPeer(not []int32) *member {
 // sendsOf is how often an update is sent: λ·⌈log2(n+1)⌉ times (SWIM, section 4.1).
 func (n *Node) sendsOf() int { return n.cfg.GossipFactor * bits.Len(uint(len(n.live))) }
 
-// send encodes a datagram with as many queued updates as fit and emits it. A receiver that is not held alive is told so
-// first, so that it can answer (Lifeguard's buddy system, section 4.3). about, when not nil, is the subject of the matter:
-// its claim goes too, queued or not.
+// send encodes a datagram with as many queued updates as fit and emits it. about, when not nil, is the subject of the
+// matter: its claim goes first, queued or not. A receiver that is not held alive is told so before others are spoken of, so
+// that it can answer (Lifeguard's buddy system, section 4.3). Gossip without a word is not sent.
 func (n *Node) send(to Peer, msg *message, about *member) {
 	if msg.typ == messagePing {
 		msg.incarnation, msg.digest = n.self.incarnation, n.digest
@@ -97,11 +97,11 @@ func (n *Node) send(to Peer, msg *message, about *member) {
 	start := len(n.arena)
 	p := packet{b: appendMessage(n.arena[start:start:start+DatagramMax+updateBytes], msg)}
 	receiver := n.find(to.ID)
-	if receiver != nil && receiver.state != Alive {
-		p.put(n, receiver)
+	if about != nil {
+		p.put(n, about) // fits: it is the first
 	}
-	if about != nil && about != receiver {
-		p.put(n, about)
+	if receiver != nil && receiver.state != Alive && receiver != about && !p.put(n, receiver) {
+		receiver = nil
 	}
 	var refs [UpdatesMax]int32
 	limit := n.sendsOf()
@@ -111,6 +111,9 @@ func (n *Node) send(to Peer, msg *message, about *member) {
 			break
 		}
 		n.queue.sent(ref, limit) // the receiver needs no word about itself; that counts as said
+	}
+	if msg.typ == messageGossip && p.count == 0 {
+		return
 	}
 	n.arena = n.arena[:start+len(p.b)]
 	n.emit(Effect{Kind: EffectSend, To: to, Data: p.b})
