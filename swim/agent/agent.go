@@ -54,8 +54,11 @@ type Agent struct {
 	paused   chan chan struct{} // Pause hands the loop a channel to wait on
 	exchange chan struct{}      // a token for each running exchange
 	dropped  atomic.Uint64
-	mu       sync.Mutex // guards status
+	mu       sync.Mutex // guards the rest
 	status   Status
+	noticed  uint64        // own transitions handed to records
+	kept     uint64        // of these, those that Record has answered
+	settled  chan struct{} // closed when kept rises; nil when nobody waits
 }
 
 // Status is what the loop last knew about itself.
@@ -96,7 +99,7 @@ func Start(cfg Config) (*Agent, error) {
 	}
 	a.ctx, a.cancel = context.WithCancelCause(context.Background())
 	r := &runner{Agent: a, node: node, replies: make(map[uint64]chan []byte)}
-	r.publish()
+	r.step(input{Input: swim.Tick()}) // the joining is on its way to Record when Start returns
 	go a.record()
 	go r.run()
 	cfg.Transport.Serve(a)
@@ -213,13 +216,43 @@ func (a *Agent) Close() error {
 func (a *Agent) record() {
 	defer close(a.recorded)
 	for t := range a.records {
-		if a.cfg.Record == nil {
-			continue
+		if a.cfg.Record != nil {
+			if err := a.cfg.Record(t); err != nil {
+				a.log.Error("could not record", "kind", t.Kind.String(), "subject", t.Subject, "incarnation", t.Incarnation, "error", err)
+			}
 		}
-		if err := a.cfg.Record(t); err != nil {
-			a.log.Error("could not record", "kind", t.Kind.String(), "subject", t.Subject, "incarnation", t.Incarnation, "error", err)
+		a.mu.Lock()
+		a.kept++
+		if a.settled != nil {
+			close(a.settled)
+			a.settled = nil
 		}
+		a.mu.Unlock()
 	}
+}
+
+// Recorded returns when Record has answered for every own transition that there was at the time of the call, or with ctx's
+// error.
+func (a *Agent) Recorded(ctx context.Context) error {
+	a.mu.Lock()
+	noticed := a.noticed
+	for a.kept < noticed {
+		if a.settled == nil {
+			a.settled = make(chan struct{})
+		}
+		settled := a.settled
+		a.mu.Unlock()
+		select {
+		case <-settled:
+		case <-a.recorded: // nothing more will be
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		a.mu.Lock()
+	}
+	a.mu.Unlock()
+	return nil
 }
 
 // HandleDatagram implements Handler.

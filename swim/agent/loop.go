@@ -88,6 +88,9 @@ func (r *runner) answer(e swim.Effect) {
 
 func (r *runner) transition(t swim.Transition) {
 	if t.Own {
+		r.mu.Lock()
+		r.noticed++
+		r.mu.Unlock()
 		select {
 		case r.records <- t:
 		default:
