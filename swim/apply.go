@@ -46,11 +46,8 @@ func (n *Node) handlePing(from Peer, m *member, msg *message) {
 	ack := message{typ: messageAck, seq: msg.seq, incarnation: n.self.incarnation, digest: n.digest}
 	if m != nil {
 		n.compare(m, msg.digest)
-		switch {
-		case msg.flags&flagRegular != 0:
-			ack.dueMS = n.watched(m)
-		case msg.flags&flagLast != 0:
-			n.unwatched(m)
+		if msg.flags&flagRegular != 0 {
+			ack.dueMS = n.dueIn(m)
 		}
 	}
 	n.send(from, &ack, nil)

@@ -71,7 +71,7 @@ func (n *Node) gossipPeer(not []int32) *member {
 			if i < len(n.observed) {
 				ref = n.observed[i]
 			} else {
-				ref = n.watchers[i-len(n.observed)].ref
+				ref = n.watchers[i-len(n.observed)]
 			}
 			if m := n.members[ref]; m != nil && m.live != noRef && fresh(m) {
 				return m

@@ -63,7 +63,7 @@ func overBound(n *Node) string {
 	}{
 		{"members", len(n.members), viewMax},
 		{"queue", n.queue.length, len(n.refs)},
-		{"watchers", len(n.watchers), watchersMax},
+		{"watchers", len(n.watchers), ringsMax},
 		{"running probes", running, len(n.refs)},
 		{"probe slots", len(n.probes), len(n.members)},
 		{"relayed", len(n.relayed), relayedMax},

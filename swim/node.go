@@ -29,7 +29,7 @@ type Node struct {
 	orderAt    int
 	edgesStale bool
 	edgeMark   uint64
-	watchers   []watcher
+	watchers   []int32 // refs of the members that observe this one, where there is no mesh
 
 	probes   []probe
 	relayed  []relayed
@@ -96,7 +96,7 @@ func New(cfg Config, now time.Time) (*Node, error) {
 	n.queue.init()
 	n.rings = make([]ring, cfg.Rings)
 	for i := range n.rings {
-		n.rings[i] = ring{salt: mix(uint64(i) + 1), successor: noRef}
+		n.rings[i] = newRing(i)
 	}
 	n.self = n.add(cfg.ID, cfg.Addr)
 	n.self.tags = cfg.Tags

@@ -6,22 +6,39 @@ const (
 	meshFactor = 2
 )
 
-// ring is one pseudo-random order of all live members, of which only the own successor is kept. Orders are never stored:
-// a newcomer is compared with the successor, and when the successor goes the next is searched.
+// ring is one pseudo-random order of all live members, of which only the own neighbours are kept: whom this member
+// observes on it, and who observes this member. Orders are never stored: a newcomer is compared with the neighbours, and
+// when one of them goes the next is searched.
 type ring struct {
-	salt      uint64
-	successor int32
-	distance  uint64 // from this member to its successor, clockwise
+	salt uint64
+	next neighbour // the successor: this member observes it
+	prev neighbour // the predecessor: it observes this member
+}
+
+type neighbour struct {
+	ref      int32
+	distance uint64
+}
+
+func newRing(i int) ring {
+	nobody := neighbour{ref: noRef}
+	return ring{salt: mix(uint64(i) + 1), next: nobody, prev: nobody}
 }
 
 func (r *ring) place(hash uint64) uint64 { return mix(hash + r.salt) }
 
-// closer reports whether a member at distance d is nearer than the present successor; ids break a tie of distances.
-func (n *Node) closer(r *ring, m *member, d uint64) bool {
-	if r.successor == noRef || d != r.distance {
-		return r.successor == noRef || d < r.distance
+// offer takes m as the neighbour at distance d, if it is nearer than the present one; ids break a tie.
+func (n *Node) offer(b *neighbour, m *member, d uint64) {
+	if b.ref == noRef || d < b.distance || d == b.distance && m.id < n.members[b.ref].id {
+		b.ref, b.distance = m.ref, d
 	}
-	return m.id < n.members[r.successor].id
+}
+
+// meet offers m to both sides of a ring.
+func (n *Node) meet(r *ring, m *member) {
+	here, there := r.place(n.self.hash), r.place(m.hash)
+	n.offer(&r.next, m, there-here)
+	n.offer(&r.prev, m, here-there)
 }
 
 // mesh reports whether the cluster is so small that everybody observes everybody: a full mesh then has no more
@@ -38,12 +55,8 @@ func (n *Node) ringJoin(m *member) {
 		return
 	}
 	n.edgesStale = true
-	self := n.self.hash
 	for i := range n.rings {
-		r := &n.rings[i]
-		if d := r.place(m.hash) - r.place(self); n.closer(r, m, d) {
-			r.successor, r.distance = m.ref, d
-		}
+		n.meet(&n.rings[i], m)
 	}
 }
 
@@ -52,24 +65,19 @@ func (n *Node) ringLeave(m *member) {
 	n.edgesStale = n.cfg.Strategy == RingObservers
 	for i := range n.rings {
 		r := &n.rings[i]
-		if r.successor != m.ref {
+		if r.next.ref != m.ref && r.prev.ref != m.ref {
 			continue
 		}
-		r.successor = noRef
-		start := r.place(n.self.hash)
+		r.next.ref, r.prev.ref = noRef, noRef
 		for _, ref := range n.live {
-			if ref == selfRef {
-				continue
-			}
-			c := n.members[ref]
-			if d := r.place(c.hash) - start; n.closer(r, c, d) {
-				r.successor, r.distance = ref, d
+			if ref != selfRef {
+				n.meet(r, n.members[ref])
 			}
 		}
 	}
 }
 
-// refreshEdges makes the set of regularly probed members follow the rings. It runs once at the end of a step in which
+// refreshEdges makes the sets of observed members and of watchers follow the rings. It runs once at the end of a step in which
 // the live set changed.
 func (n *Node) refreshEdges() {
 	n.edgesStale = false
@@ -97,17 +105,23 @@ func (n *Node) refreshEdges() {
 		}
 	} else {
 		for i := range n.rings {
-			if ref := n.rings[i].successor; ref != noRef {
+			if ref := n.rings[i].next.ref; ref != noRef {
 				mark(ref)
 			}
 		}
 	}
 	for _, ref := range n.observed {
 		if m := n.members[ref]; m != nil && m.edge != nil && m.edge.mark != n.edgeMark {
-			n.unwatch(m)
+			m.edge.observed, m.edge.timer = false, 0
 		}
 	}
 	n.observed, n.next = n.next, n.observed
+	n.watchers = n.watchers[:0]
+	for i := range n.rings {
+		if ref := n.rings[i].prev.ref; ref != noRef && !contains(n.watchers, ref) {
+			n.watchers = append(n.watchers, ref)
+		}
+	}
 }
 
 // observersOf collects the live members other than this one that observe m: its predecessors on the rings, or everybody

@@ -154,20 +154,25 @@ func TestRingFollowsTheView(t *testing.T) {
 // TestObserversSpreadEvenly: each ack tells its observer when to come again, and after a few cycles the probes of a member
 // come about a period apart, without two of them at once (detection rule 2).
 func TestObserversSpreadEvenly(t *testing.T) {
-	const observers = RingsDefault
 	var ids []ID
 	for i := 1; i <= 40; i++ {
 		ids = append(ids, nameOf(i))
 	}
 	n := newViews(t, ids, Config{})["n1"]
 	due := make(map[ID]time.Duration)
-	for i := range observers {
-		due[nameOf(2+i)] = time.Duration(i) * time.Millisecond // all at once
+	var watchers []ID
+	for i, ref := range n.watchers {
+		watchers = append(watchers, n.members[ref].id)
+		due[watchers[i]] = time.Duration(i) * time.Millisecond // all at once
+	}
+	observers := len(watchers)
+	if observers < RingsDefault-2 {
+		t.Fatalf("%d observers of %d members, want about %d", observers, len(ids), RingsDefault)
 	}
 	var arrivals []time.Duration
 	seq := uint32(0)
 	for len(arrivals) < observers*8 {
-		next := slices.MinFunc(ids[1:1+observers], func(a, b ID) int { return int(due[a] - due[b]) })
+		next := slices.MinFunc(watchers, func(a, b ID) int { return int(due[a] - due[b]) })
 		at := due[next]
 		arrivals = append(arrivals, at)
 		seq++
@@ -178,14 +183,14 @@ func TestObserversSpreadEvenly(t *testing.T) {
 				due[next] = at + time.Duration(msg.dueMS)*time.Millisecond
 			}
 		}
-		if wait := due[next] - at; wait < n.cycle()/2-time.Millisecond || wait > 2*n.cycle() {
+		if wait := due[next] - at; wait < n.leastWait()-time.Millisecond || wait > 2*n.cycle() {
 			t.Fatalf("%s is due again in %v, of a cycle of %v", next, wait, n.cycle())
 		}
 	}
 	last := arrivals[len(arrivals)-observers:]
 	for i := 1; i < len(last); i++ {
-		if gap := last[i] - last[i-1]; (gap - ProtocolPeriodDefault).Abs() > 50*time.Millisecond {
-			t.Errorf("a gap of %v between two probes, want about %v", gap, ProtocolPeriodDefault)
+		if gap := last[i] - last[i-1]; (gap - n.cycle()/time.Duration(observers)).Abs() > 50*time.Millisecond {
+			t.Errorf("a gap of %v between two probes, want a share of %v", gap, n.cycle())
 		}
 	}
 }

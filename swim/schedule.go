@@ -2,15 +2,6 @@ package swim
 
 import "time"
 
-// watcher is one member that regularly probes this one. Its place in the list is its slot in the cycle.
-type watcher struct {
-	ref int32
-	due time.Duration // when its next regular ping is expected
-}
-
-// watchersMax bounds the watchers: more than meshFactor·ringsMax observers are never assigned.
-const watchersMax = 64
-
 // cycle is the time in which each edge is probed once: with one regular probe a member and period, as many periods as
 // it has targets (detection rule 2).
 func (n *Node) cycle() time.Duration {
@@ -30,72 +21,50 @@ func (n *Node) probeEdge(m *member) {
 	n.startProbe(m, purposeRegular, "probe timeout")
 }
 
-// reschedule moves an edge's next regular probe to where its target wants it, within half a period to two cycles.
+// reschedule moves an edge's next regular probe to where its target wants it, within a period (half a cycle,
+// if that is less) to two cycles.
 func (n *Node) reschedule(m *member, dueMS uint64) {
 	if dueMS == 0 || !m.edge.observed || n.cfg.Strategy != RingObservers {
 		return
 	}
 	cycle := n.cycle()
 	wait := time.Duration(clampMS(dueMS)) * time.Millisecond
-	wait = min(max(wait, n.cfg.ProtocolPeriod/2), 2*cycle)
+	wait = min(max(wait, n.leastWait()), 2*cycle)
 	m.edge.timer = n.timers.arm(timerEdge, m.ref, n.now+wait)
 }
 
-// watched notes a regular ping and returns in how many milliseconds its sender is next due. The slots of all watchers
-// divide the cycle evenly, so that somebody probes this member about every period; each is moved into its slot by at most
-// half a cycle. No clock is compared: the answer is a wait.
-func (n *Node) watched(m *member) uint64 {
-	cycle := n.cycle()
-	slot := -1
-	kept := n.watchers[:0]
-	for _, w := range n.watchers {
-		c := n.members[w.ref]
-		if c == nil || c.live == noRef || w.ref != m.ref && n.now > w.due+cycle/2 {
-			continue // gone, or it watches no more
-		}
-		if w.ref == m.ref {
-			slot = len(kept)
-		}
-		kept = append(kept, w)
+// dueIn answers a regular ping: in how many milliseconds its sender is next due; 0 when this view knows no reason for it to
+// ping. The slots of all observers divide the cycle evenly, so that somebody probes this member about every period. No
+// clock is compared: the answer is a wait, to the next instant of the sender's slot.
+func (n *Node) dueIn(m *member) uint64 {
+	slot, slots := n.slotOf(m)
+	if slot < 0 {
+		return 0
 	}
-	n.watchers = kept
-	fresh := slot < 0
-	if fresh {
-		if m.live == noRef || len(n.watchers) == watchersMax {
-			return 0
-		}
-		slot = len(n.watchers)
-		n.watchers = append(n.watchers, watcher{ref: m.ref})
-	}
-	phase := cycle * time.Duration(slot) / time.Duration(len(n.watchers))
-	// A newcomer goes into its slot at once, so that many of them do not leave a gap together; the others stay in step.
-	least := cycle / 2
-	if fresh {
-		least = n.cfg.ProtocolPeriod / 2
-	}
+	cycle, least := n.cycle(), n.leastWait()
+	phase := cycle * time.Duration(slot) / time.Duration(slots)
 	wait := least + (phase-(n.now+least)%cycle+cycle)%cycle
-	n.watchers[slot].due = n.now + wait
 	return uint64(max(wait/time.Millisecond, 1))
 }
 
-// unwatched lets go of a watcher that said goodbye, so that its slot does not stay empty.
-func (n *Node) unwatched(m *member) {
-	for i, w := range n.watchers {
-		if w.ref == m.ref {
-			n.watchers = append(n.watchers[:i], n.watchers[i+1:]...)
-			return
+// slotOf returns the place of m among those that observe this member, or -1.
+func (n *Node) slotOf(m *member) (slot, slots int) {
+	if m.live == noRef || n.self.live != 0 {
+		return -1, 0
+	}
+	if n.mesh() { // everybody but this member, which is the first of the live
+		return int(m.live) - 1, len(n.live) - 1
+	}
+	for i, ref := range n.watchers {
+		if ref == m.ref {
+			return i, len(n.watchers)
 		}
 	}
+	return -1, 0
 }
 
-// unwatch tells a member that it is probed by this one no more.
-func (n *Node) unwatch(m *member) {
-	m.edge.observed, m.edge.timer = false, 0
-	if m.live != noRef && !n.going.leaving {
-		n.seq++
-		n.send(m.peer(), &message{typ: messagePing, flags: flagLast, seq: n.seq}, nil)
-	}
-}
+// leastWait is the shortest time between two regular probes of one edge.
+func (n *Node) leastWait() time.Duration { return min(n.cfg.ProtocolPeriod, n.cycle()/2) }
 
 // period is one protocol period of the round robin: probe the next of a shuffled list of everybody, shuffled anew when
 // it ends, with newcomers at random places (SWIM, section 4.3).

@@ -31,11 +31,8 @@ const (
 	messageGossip                         // nothing but updates
 )
 
-// Flags of a ping.
-const (
-	flagRegular = 1 << iota // of the sender's steady schedule: the ack says when the next one is due
-	flagLast                // the sender's schedule has no place for the receiver any more
-)
+// flagRegular marks a ping of the sender's steady schedule: its ack says when the next one is due.
+const flagRegular = 1
 
 // message is a decoded datagram without its updates. Fields that a type does not carry are zero.
 type message struct {
