@@ -1,19 +1,6 @@
-// Package swimsim runs many swim.Nodes in one goroutine, in virtual time, over a simulated network with seeded faults.
-//
-// The same seed gives the same run, bit for bit: every delay, loss and choice comes from one generator, and events at
-// the same instant happen in the order in which they were scheduled.
-//
-//	w := swimsim.New(swimsim.Config{Seed: 1})
-//	for i := range 128 {
-//		w.Start(swimsim.Name(i))
-//	}
-//	w.Form()
-//	w.Crash("n7")
-//	w.Run(5 * time.Second)
 package swimsim
 
 import (
-	"container/heap"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -22,67 +9,63 @@ import (
 	"rollcall/swim"
 )
 
-// Config of a World.
+// Config of a World. Its zero value is a LAN without loss, without hints and without a log.
 type Config struct {
-	Seed   uint64
-	Delay  time.Duration     // one way; default 250 µs
-	Jitter time.Duration     // added to Delay, evenly distributed; default none
-	Loss   float64           // share of datagrams lost, 0 to 1
-	Node   swim.Config       // of every member; ID, Addr, Seed and Incarnation are filled in
-	Watch  func(Observation) // called for every transition, in order; may be nil
+	Seed    uint64
+	Network Network
+	Node    swim.Config       // of every member; ID, Addr and Seed are filled in
+	Hints   bool              // the transport tells of closed connections, restarted peers and ports where nobody listens
+	Log     *LogConfig        // nil: no log
+	Watch   func(Observation) // called for every transition, in order; may be nil
+	Checked bool              // hold every step to the invariants; costs memory by the square of the members
 }
 
 // Observation is one transition as a member reported it.
 type Observation struct {
 	At time.Duration // since the world began
-	By swim.ID
-	swim.Transition
+	By *Member
+	*swim.Transition
 }
 
-// World is a network of members. It is not safe for concurrent use.
+// World is a network of members and their log. It is not safe for concurrent use.
 type World struct {
 	cfg     Config
 	rng     *rand.Rand
 	now     time.Duration
-	queue   events
-	order   uint64
+	agenda  agenda
 	members map[swim.ID]*Member
-	all     []*Member // in the order started
+	all     []*Member // by index, in the order started
 	byAddr  map[netip.AddrPort]*Member
-	cut     func(from, to swim.ID) bool
+	cuts    []*Cut
+	buffers [][]byte // of datagrams that have been read
+	log     *Log
+	checker *checker
+	trace   trace
 
+	Steps uint64 // of all nodes
 	Sent  uint64 // datagrams
 	Bytes uint64 // in them
 }
 
-// Member is one simulated process.
-type Member struct {
-	ID      swim.ID
-	Addr    netip.AddrPort
-	Node    *swim.Node
-	Gone    bool // its departure is known
-	world   *World
-	life    uint64 // events of an earlier life are dropped
-	running bool
-	frozen  bool
-	held    []swim.Input // what arrives while frozen, in order
-	wake    time.Duration
-}
-
-// heldMax is how many inputs a frozen process's socket keeps.
-const heldMax = 128
-
+// epoch is the wall time at which every world begins.
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // New makes an empty world.
 func New(cfg Config) *World {
-	if cfg.Delay == 0 {
-		cfg.Delay = 250 * time.Microsecond
+	if cfg.Network.Delay == 0 {
+		cfg.Network.Delay = DelayDefault
 	}
-	return &World{
+	w := &World{
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x726f6c6c)),
 		members: map[swim.ID]*Member{}, byAddr: map[netip.AddrPort]*Member{},
 	}
+	if cfg.Log != nil {
+		w.log = newLog(w, *cfg.Log)
+	}
+	if cfg.Checked {
+		w.checker = newChecker(w)
+	}
+	return w
 }
 
 // Name is the id of the i-th member.
@@ -97,35 +80,65 @@ func (w *World) Member(id swim.ID) *Member { return w.members[id] }
 // Members lists every member in the order started.
 func (w *World) Members() []*Member { return w.all }
 
+// Log is the world's log, or nil.
+func (w *World) Log() *Log { return w.log }
+
+// Hash tells runs apart: it covers every packet, transition and record so far, with their times.
+func (w *World) Hash() uint64 { return w.trace.hash }
+
+// Trace is the end of what happened, one line each, oldest first.
+func (w *World) Trace() []string { return w.trace.lines() }
+
+// Err is the first breach of an invariant, once there is one. The world stands still from then on.
+func (w *World) Err() error {
+	if w.checker == nil {
+		return nil
+	}
+	return w.checker.err
+}
+
 // Start begins a new life of id, with no memory of an earlier one.
 func (w *World) Start(id swim.ID) *Member {
 	m := w.members[id]
 	if m == nil {
 		i := len(w.all)
 		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 7946)
-		m = &Member{ID: id, Addr: addr, world: w}
+		m = &Member{ID: id, Addr: addr, world: w, index: i}
 		w.members[id], w.byAddr[addr] = m, m
 		w.all = append(w.all, m)
 	}
-	cfg := w.cfg.Node
-	cfg.ID, cfg.Addr, cfg.Seed = id, m.Addr, w.rng.Uint64()
-	node, err := swim.New(cfg, epoch.Add(w.now))
-	if err != nil {
-		panic(err)
-	}
-	m.Node, m.running, m.frozen, m.Gone, m.held = node, true, false, false, nil
-	m.life++
-	m.step(swim.Tick())
+	m.begin()
 	return m
 }
 
 // Form lets every member join through the first one and runs until all views agree, for a minute at most.
 func (w *World) Form() {
 	for _, m := range w.all[1:] {
-		m.step(swim.Join(w.all[0].Addr, 0))
+		m.Join(w.all[0])
 	}
-	for end := w.now + time.Minute; w.now < end && !w.Agreed(); {
+	for end := w.now + time.Minute; w.now < end && !w.Agreed() && w.Err() == nil; {
 		w.Run(100 * time.Millisecond)
+	}
+}
+
+// Seed makes the members know each other without a join, as if all had read the same log: one that holds them alive.
+func (w *World) Seed() {
+	claims := make([]swim.LogClaim, 0, len(w.all))
+	for _, m := range w.all {
+		if m.running {
+			self := m.Node.Self()
+			claims = append(claims, swim.LogClaim{ID: self.ID, Addr: self.Addr, Incarnation: self.Incarnation, State: swim.Alive})
+		}
+	}
+	for _, m := range w.all {
+		for i := range claims {
+			if claims[i].ID != m.ID {
+				m.step(swim.FromLog(&claims[i]))
+			}
+		}
+	}
+	for i, m := range w.all { // one answer from somebody: what is held against a member from now on is held against this life
+		m.Join(w.all[(i+1)%len(w.all)])
 	}
 }
 
@@ -133,157 +146,40 @@ func (w *World) Form() {
 func (w *World) Agreed() bool {
 	var first *Member
 	for _, m := range w.all {
-		if !m.running {
-			continue
-		}
-		if first == nil {
+		switch {
+		case !m.running:
+		case first == nil:
 			first = m
-		}
-		if m.Node.Digest() != first.Node.Digest() {
+		case m.Node.Digest() != first.Node.Digest():
 			return false
 		}
 	}
 	return true
 }
 
-// Crash ends a member without notice.
-func (w *World) Crash(id swim.ID) { w.members[id].running = false }
-
-// Freeze makes a whole process stand still; Thaw lets it go on with what its socket kept.
-func (w *World) Freeze(id swim.ID) { w.members[id].frozen = true }
-
-// Thaw ends a Freeze.
-func (w *World) Thaw(id swim.ID) {
-	m := w.members[id]
-	m.frozen = false
-	held := m.held
-	m.held = nil
-	m.step(swim.Tick())
-	for _, in := range held {
-		m.step(in)
-	}
+// At calls f when d has passed.
+func (w *World) At(d time.Duration, f func()) {
+	w.agenda.push(w.now+d, event{what: eventCall, call: f})
 }
 
-// Leave starts a graceful departure.
-func (w *World) Leave(id swim.ID) { w.members[id].step(swim.Leave()) }
-
-// Cut drops every datagram and exchange for which cut says so; nil heals the network.
-func (w *World) Cut(cut func(from, to swim.ID) bool) { w.cut = cut }
-
-// Run lets time pass.
+// Run lets time pass, or stops at the first breach of an invariant.
 func (w *World) Run(d time.Duration) {
 	end := w.now + d
-	for len(w.queue) > 0 && w.queue[0].at <= end {
-		e := heap.Pop(&w.queue).(*event)
-		w.now = e.at
-		if e.to.running && e.life == e.to.life {
-			e.to.deliver(e)
+	for w.Err() == nil {
+		at, ok := w.agenda.next()
+		if !ok || at > end {
+			break
+		}
+		w.now = max(w.now, at)
+		e := w.agenda.pop()
+		switch e.what {
+		case eventCall:
+			e.call()
+		case eventWake:
+			e.to.wakeUp(e.life, at)
+		default:
+			e.to.receive(e.life, e.in)
 		}
 	}
 	w.now = end
-}
-
-func (m *Member) deliver(e *event) {
-	switch {
-	case e.tick && (m.frozen || m.wake != e.at):
-	case m.frozen:
-		if len(m.held) < heldMax {
-			m.held = append(m.held, e.in)
-		}
-	default:
-		m.step(e.in)
-	}
-}
-
-// step hands the node one input and carries out what it asks for.
-func (m *Member) step(in swim.Input) {
-	w := m.world
-	if !m.running {
-		return
-	}
-	for _, e := range m.Node.Step(epoch.Add(w.now), in) {
-		switch e.Kind {
-		case swim.EffectSend:
-			w.Sent++
-			w.Bytes += uint64(len(e.Data))
-			if to := w.members[e.To.ID]; w.reaches(m.ID, e.To.ID) && w.rng.Float64() >= w.cfg.Loss {
-				w.schedule(to, swim.Datagram(m.ID, m.Addr, append([]byte(nil), e.Data...)))
-			}
-		case swim.EffectExchange:
-			if to := w.byAddr[e.To.Addr]; to != nil && w.reaches(m.ID, to.ID) {
-				w.schedule(to, swim.ExchangeRequest(m.ID, m.Addr, append([]byte(nil), e.Data...), m.token()))
-			}
-		case swim.EffectReply:
-			if to := w.all[e.Token]; e.Data != nil && w.reaches(m.ID, to.ID) {
-				w.schedule(to, swim.ExchangeReply(m.ID, m.Addr, append([]byte(nil), e.Data...)))
-			}
-		case swim.EffectTransition:
-			if w.cfg.Watch != nil {
-				w.cfg.Watch(Observation{w.now, m.ID, *e.Transition})
-			}
-		case swim.EffectGone:
-			m.Gone = true
-			m.running = false
-		}
-	}
-	if next := m.Node.Deadline().Sub(epoch); next != m.wake || m.wake <= w.now {
-		m.wake = max(next, w.now)
-		w.push(&event{at: m.wake, to: m, life: m.life, tick: true})
-	}
-}
-
-// token identifies the asking member to whoever answers.
-func (m *Member) token() uint64 {
-	for i, other := range m.world.all {
-		if other == m {
-			return uint64(i)
-		}
-	}
-	return 0
-}
-
-func (w *World) reaches(from, to swim.ID) bool {
-	m := w.members[to]
-	return m != nil && m.running && (w.cut == nil || !w.cut(from, to))
-}
-
-func (w *World) schedule(to *Member, in swim.Input) {
-	delay := w.cfg.Delay
-	if w.cfg.Jitter > 0 {
-		delay += time.Duration(w.rng.Int64N(int64(w.cfg.Jitter)))
-	}
-	w.push(&event{at: w.now + delay, to: to, life: to.life, in: in})
-}
-
-func (w *World) push(e *event) {
-	w.order++
-	e.order = w.order
-	heap.Push(&w.queue, e)
-}
-
-// event is something that happens to a member.
-type event struct {
-	at    time.Duration
-	order uint64
-	to    *Member
-	life  uint64
-	tick  bool
-	in    swim.Input
-}
-
-// events is a heap by (at, order).
-type events []*event
-
-func (q events) Len() int { return len(q) }
-func (q events) Less(i, j int) bool {
-	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].order < q[j].order
-}
-func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *events) Push(x any)   { *q = append(*q, x.(*event)) }
-func (q *events) Pop() any {
-	old := *q
-	last := old[len(old)-1]
-	old[len(old)-1] = nil
-	*q = old[:len(old)-1]
-	return last
 }
