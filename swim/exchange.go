@@ -81,7 +81,7 @@ func (n *Node) handleExchangeRequest(in Input) {
 
 func (n *Node) handleExchangeReply(in Input) {
 	n.heardAny = n.now
-	if !n.applyState(in.Data, in.From) {
+	if in.From.ID == n.self.id || !n.applyState(in.Data, in.From) {
 		n.counters.Malformed++
 		return
 	}
