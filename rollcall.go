@@ -137,6 +137,9 @@ func (m *Member) start(ctx context.Context) error {
 		}
 	})
 	incarnation := m.nextIncarnation(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	transport, err := m.listen()
 	if err != nil {
 		return err
@@ -318,8 +321,14 @@ func (m *Member) SetTags(ctx context.Context, tags map[string]string) error {
 	return m.agent.SetTags(ctx, swim.NewTags(tags))
 }
 
-// Drained returns when the log has everything this member has had to say until now, or with ctx's error.
-func (m *Member) Drained(ctx context.Context) error { return m.rec.Drained(ctx) }
+// Drained returns when the log has everything this member has had to say until now, or with ctx's error. A member that has
+// not joined yet has its joining to say.
+func (m *Member) Drained(ctx context.Context) error {
+	if err := m.agent.Recorded(ctx); err != nil {
+		return fmt.Errorf("rollcall: member %s: not everything is recorded yet: %w", m.opt.ID, err)
+	}
+	return m.rec.Drained(ctx)
+}
 
 // Pause makes the member stand still like a stopped process, until the returned function is called. For development and
 // tests.
