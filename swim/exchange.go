@@ -29,7 +29,7 @@ func (n *Node) exchangeSoon(to Peer) {
 
 func (n *Node) appendState(b []byte) []byte {
 	b = append(b, wireVersion)
-	b = binary.AppendUvarint(b, uint64(len(n.refs)))
+	b = binary.AppendUvarint(b, uint64(n.refs.live))
 	for _, m := range n.members {
 		if m != nil {
 			b = n.appendUpdate(b, m)

@@ -21,8 +21,8 @@ func checkNode(t fataler, n *Node) {
 		if m == nil {
 			continue
 		}
-		if m.ref != int32(ref) || n.refs[m.id] != m.ref || m.state < Alive || m.state > Left {
-			t.Fatalf("%s: ref %d, index %d, state %v", m.id, m.ref, n.refs[m.id], m.state)
+		if m.ref != int32(ref) || findID(&n.refs, n.members, m.hash, m.id) != m.ref || m.state < Alive || m.state > Left {
+			t.Fatalf("%s: ref %d, index %d, state %v", m.id, m.ref, findID(&n.refs, n.members, m.hash, m.id), m.state)
 		}
 		if m.state.Live() != (m.live != noRef) || m.live != noRef && n.live[m.live] != m.ref {
 			t.Fatalf("%s is %v, and at place %d of the live", m.id, m.state, m.live)
@@ -41,9 +41,9 @@ func checkNode(t fataler, n *Node) {
 			t.Fatalf("%s has %d accusers", m.id, len(m.suspicion.accusers))
 		}
 	}
-	if live != len(n.live) || suspects != n.suspects || digest != n.digest || len(n.members)-len(n.free) != len(n.refs) {
+	if live != len(n.live) || suspects != n.suspects || digest != n.digest || len(n.members)-len(n.free) != n.refs.live {
 		t.Fatalf("%d live (kept %d), %d suspects (%d), digest %x (%x), %d rows, %d free, %d ids",
-			live, len(n.live), suspects, n.suspects, digest, n.digest, len(n.members), len(n.free), len(n.refs))
+			live, len(n.live), suspects, n.suspects, digest, n.digest, len(n.members), len(n.free), n.refs.live)
 	}
 	if why := overBound(n); why != "" {
 		t.Fatalf("%s", why)
@@ -62,9 +62,9 @@ func overBound(n *Node) string {
 		v, most int
 	}{
 		{"members", len(n.members), viewMax},
-		{"queue", n.queue.length, len(n.refs)},
+		{"queue", n.queue.length, n.refs.live},
 		{"watchers", len(n.watchers), ringsMax},
-		{"running probes", running, len(n.refs)},
+		{"running probes", running, n.refs.live},
 		{"probe slots", len(n.probes), len(n.members)},
 		{"relayed", len(n.relayed), relayedMax},
 		{"targets", len(n.observed), max(len(n.live), 1)},

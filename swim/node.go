@@ -14,7 +14,7 @@ type Node struct {
 
 	// The view: rows by ref, this member first.
 	members []*member
-	refs    map[ID]int32
+	refs    index
 	free    []int32
 	live    []int32 // refs of alive and suspect members, this one included
 	self    *member
@@ -87,7 +87,6 @@ func New(cfg Config, now time.Time) (*Node, error) {
 		cfg:   cfg,
 		epoch: now,
 		rng:   rand.New(rand.NewPCG(cfg.Seed, hashID(cfg.ID))),
-		refs:  make(map[ID]int32),
 		arena: make([]byte, 0, arenaSize),
 
 		gossiped:  never,

@@ -41,16 +41,15 @@ func (m *member) peer() Peer { return Peer{m.id, m.addr} }
 
 // lookup finds a member by the id's bytes, without allocating.
 func (n *Node) lookup(id []byte) *member {
-	ref, ok := n.refs[ID(id)]
-	if !ok {
-		return nil
-	}
-	return n.members[ref]
+	return n.row(findID(&n.refs, n.members, hashID(id), id))
 }
 
 func (n *Node) find(id ID) *member {
-	ref, ok := n.refs[id]
-	if !ok {
+	return n.row(findID(&n.refs, n.members, hashID(id), id))
+}
+
+func (n *Node) row(ref int32) *member {
+	if ref == noRef {
 		return nil
 	}
 	return n.members[ref]
@@ -71,14 +70,14 @@ func (n *Node) add(id ID, addr netip.AddrPort) *member {
 		n.counters.ViewFull++
 		return nil
 	}
-	n.refs[id] = m.ref
+	n.refs.put(n.members, m.ref)
 	return m
 }
 
 // forget drops a row that is not live.
 func (n *Node) forget(m *member) {
 	n.queue.drop(m.ref)
-	delete(n.refs, m.id)
+	n.refs.drop(n.members, m.ref)
 	n.members[m.ref] = nil
 	n.free = append(n.free, m.ref)
 	n.emit(Effect{Kind: EffectForget, Member: n.export(m)})
@@ -176,7 +175,7 @@ func mix(x uint64) uint64 {
 }
 
 // hashID is FNV-1a over the id, mixed. Every member computes the same.
-func hashID(id ID) uint64 {
+func hashID[T ID | []byte](id T) uint64 {
 	h := uint64(0xcbf29ce484222325)
 	for i := range len(id) {
 		h = (h ^ uint64(id[i])) * 0x100000001b3

@@ -193,12 +193,12 @@ func seedStates(t testing.TB) [][]byte {
 func TestStateTruncated(t *testing.T) {
 	whole := seedStates(t)[0]
 	for size := range len(whole) {
-		if n := newNode(t, Config{}); n.applyState(whole[:size], Peer{}) || len(n.refs) != 1 {
-			t.Errorf("%d of %d bytes: accepted, or applied in part: %d members", size, len(whole), len(n.refs))
+		if n := newNode(t, Config{}); n.applyState(whole[:size], Peer{}) || n.refs.live != 1 {
+			t.Errorf("%d of %d bytes: accepted, or applied in part: %d members", size, len(whole), n.refs.live)
 		}
 	}
-	if n := newNode(t, Config{}); !n.applyState(whole, Peer{}) || len(n.refs) != 5 {
-		t.Errorf("the whole block: refused, or applied in part: %d members", len(n.refs))
+	if n := newNode(t, Config{}); !n.applyState(whole, Peer{}) || n.refs.live != 5 {
+		t.Errorf("the whole block: refused, or applied in part: %d members", n.refs.live)
 	}
 	for _, wrong := range []int{0, 2, wireVersion + 1} {
 		b := bytes.Clone(whole)
