@@ -140,6 +140,12 @@ func (m *Member) start(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := m.state.keepIncarnation(incarnation); err != nil {
+		return err
+	}
+	if len(m.opt.Seeds) == 0 {
+		close(m.joined)
+	}
 	transport, err := m.listen()
 	if err != nil {
 		return err
@@ -256,7 +262,6 @@ func (m *Member) riseWhenStale() {
 // so it has joined whatever they answer.
 func (m *Member) joinSeeds() {
 	if len(m.opt.Seeds) == 0 {
-		close(m.joined)
 		if n, err := m.agent.Join(m.ctx, m.peersFromLog()); err != nil {
 			m.log.Debug("no member that the log knows answered", "error", err)
 		} else {
