@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"maps"
 	"slices"
 	"time"
@@ -16,7 +17,21 @@ import (
 var ErrCorrupt = errors.New("state is corrupt")
 
 // writer appends to a buffer.
-type writer struct{ buf []byte }
+type writer struct {
+	buf []byte
+	sum hash.Hash // when not nil, takes what is written; see spill
+}
+
+// spillMax is how many bytes are kept back from the sum.
+const spillMax = 64 << 10
+
+// spill moves what was written into the sum, where there is one: a state is summed without being held as a whole.
+func (w *writer) spill() {
+	if w.sum != nil && len(w.buf) >= spillMax {
+		_, _ = w.sum.Write(w.buf) // a hash takes everything
+		w.buf = w.buf[:0]
+	}
+}
 
 func (w *writer) uint(v uint64)   { w.buf = binary.AppendUvarint(w.buf, v) }
 func (w *writer) int(v int64)     { w.buf = binary.AppendVarint(w.buf, v) }

@@ -50,6 +50,17 @@ const historySlack = 16
 
 func newTimeline() *Timeline { return &Timeline{byID: make(map[string]*History)} }
 
+// clone returns a timeline that stays as it is while t goes on, and may go on by itself.
+func (t *Timeline) clone() *Timeline {
+	out := &Timeline{byID: make(map[string]*History, len(t.byID))}
+	for id, h := range t.byID {
+		copied := *h
+		copied.Entries = slices.Clip(copied.Entries) // so that both move to an array of their own before they grow
+		out.byID[id] = &copied
+	}
+	return out
+}
+
 // History returns what is kept of node id. What the value refers to is never written to again.
 func (t *Timeline) History(id string) (History, bool) {
 	h, ok := t.byID[id]
@@ -119,6 +130,7 @@ func (t *Timeline) encode(w *writer) {
 		for i := range h.Entries {
 			encodeEntry(w, &h.Entries[i])
 		}
+		w.spill()
 	}
 }
 

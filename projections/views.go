@@ -1,8 +1,10 @@
 package projections
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -28,6 +30,7 @@ type Views struct {
 	stored   time.Time
 	rejected []Rejected
 	rejects  uint64
+	skipped  map[string]uint64 // by node: unreadable events up to this position are passed over
 }
 
 // Step is one event with what the fold made of it.
@@ -46,7 +49,22 @@ type Rejected struct {
 
 // New returns the views of an empty log.
 func New(cluster string) *Views {
-	return &Views{Registry: newRegistry(), Timeline: newTimeline(), roll: events.NewRoll(cluster)}
+	return &Views{
+		Registry: newRegistry(), Timeline: newTimeline(), roll: events.NewRoll(cluster), skipped: make(map[string]uint64),
+	}
+}
+
+// Clone returns views that stay as they are while v goes on, and may go on by themselves. It takes time and memory for each
+// node, not for what is kept of it.
+func (v *Views) Clone() *Views {
+	roll, err := events.RestoreRoll(v.roll.Cluster(), v.roll.Position(), slices.Collect(v.roll.Nodes()))
+	if err != nil {
+		panic(fmt.Sprintf("projections: a roll's own nodes make none: %v", err))
+	}
+	out := *v
+	out.Registry, out.Timeline, out.roll = v.Registry.clone(), v.Timeline.clone(), roll
+	out.rejected, out.skipped = slices.Clip(v.rejected), maps.Clone(v.skipped)
+	return &out
 }
 
 // Position is that of the last event folded or rejected; 0 before the first.
@@ -76,8 +94,9 @@ func (v *Views) Apply(rec events.Recorded) (step Step, ok bool) {
 // Pass moves over a position that holds nothing for these views.
 func (v *Views) Pass(position uint64) { v.position = max(v.position, position) }
 
-// Reject moves over an event that cannot be read and marks the node it is about. What the event said is missing from the
-// views from here on, and they say so. It reports false for a position that was passed before.
+// Reject moves over an event that cannot be read and parks the node it is about, unless it is to be passed over (see Parked
+// and SkipThrough). What the event said is missing from the views from here on, and they say so. It reports false for a
+// position that was passed before.
 func (v *Views) Reject(bad *events.DecodeError) bool {
 	if bad.Position <= v.position {
 		return false
@@ -87,7 +106,7 @@ func (v *Views) Reject(bad *events.DecodeError) bool {
 	rej := Rejected{Position: bad.Position, Reason: reason[:min(len(reason), reasonMax)]}
 	if _, node, _, _, err := events.ParseSubject(bad.Subject); err == nil {
 		rej.Node = node
-		v.Registry.reject(node)
+		v.Registry.reject(rej, rej.Position <= v.skipped[node])
 	}
 	v.rejects++
 	v.rejected = append(slices.Clone(v.rejected), rej)
@@ -107,7 +126,7 @@ const (
 	partRegistry = "registry"
 	partTimeline = "timeline"
 
-	foldVersion = 1
+	foldVersion = 2
 )
 
 // Version is one view's name and the version of its fold and encoding.
@@ -124,9 +143,7 @@ func Versions() []Version {
 // Encode returns the state of all views: the same bytes at the same position, on every machine (invariant I9).
 func (v *Views) Encode() []byte {
 	w := &writer{}
-	encoders := map[string]func(*writer){
-		partFold: v.encodeFold, partRegistry: v.Registry.encode, partTimeline: v.Timeline.encode,
-	}
+	encoders := v.encoders()
 	for _, part := range Versions() {
 		w.string(part.Name)
 		w.uint(uint64(part.Version))
@@ -135,6 +152,24 @@ func (v *Views) Encode() []byte {
 		w.bytes(body.buf)
 	}
 	return w.buf
+}
+
+func (v *Views) encoders() map[string]func(*writer) {
+	return map[string]func(*writer){
+		partFold: v.encodeFold, partRegistry: v.Registry.encode, partTimeline: v.Timeline.encode,
+	}
+}
+
+// Sums returns a SHA-256 of each view's encoded state, by name: equal at the same position on every machine (invariant I9).
+func (v *Views) Sums() map[string][sha256.Size]byte {
+	sums := make(map[string][sha256.Size]byte)
+	for name, encode := range v.encoders() {
+		w := &writer{sum: sha256.New()}
+		encode(w)
+		_, _ = w.sum.Write(w.buf) // a hash takes everything
+		sums[name] = [sha256.Size]byte(w.sum.Sum(nil))
+	}
+	return sums
 }
 
 // Decode reads what Encode made. It fails with ErrVersion for a state of another version and with ErrCorrupt for bytes that
@@ -177,6 +212,7 @@ func (v *Views) encodeFold(w *writer) {
 	w.uint(uint64(v.roll.Len()))
 	for n := range v.roll.Nodes() {
 		encodeNode(w, &n)
+		w.spill()
 	}
 	w.uint(v.rejects)
 	w.uint(uint64(len(v.rejected)))
@@ -184,6 +220,11 @@ func (v *Views) encodeFold(w *writer) {
 		w.uint(rej.Position)
 		w.string(rej.Node)
 		w.string(rej.Reason)
+	}
+	w.uint(uint64(len(v.skipped)))
+	for _, node := range slices.Sorted(maps.Keys(v.skipped)) {
+		w.string(node)
+		w.uint(v.skipped[node])
 	}
 }
 
@@ -199,6 +240,10 @@ func (v *Views) decodeFold(cluster string, rd *reader) {
 	v.rejects = rd.uint()
 	for range rd.count() {
 		v.rejected = append(v.rejected, Rejected{Position: rd.uint(), Node: rd.shared(), Reason: rd.string()})
+	}
+	for range rd.count() {
+		node := rd.shared()
+		v.skipped[node] = rd.uint()
 	}
 	if rd.err != nil {
 		return
