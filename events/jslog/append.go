@@ -65,7 +65,7 @@ func (l *Log) publish(ctx context.Context, k *link, ev events.Event, body []byte
 		jetstream.MsgIDHeader:                   {ev.ID},
 		jetstream.ExpectedStreamHeader:          {l.stream},
 		jetstream.ExpectedLastSubjSeqHeader:     {strconv.FormatUint(expect, 10)},
-		jetstream.ExpectedLastSubjSeqSubjHeader: {events.NodeFilter(ev.Cluster, ev.Node)},
+		jetstream.ExpectedLastSubjSeqSubjHeader: {events.Expectation(ev)},
 	}})
 	if err != nil {
 		return 0, err
@@ -95,9 +95,9 @@ func conflicting(err *jetstream.APIError) bool {
 
 // conflict tells a retry of what is stored already from an event that another came before. One server compares the
 // expectation before it looks at the id, and answers both the same way. But an event stored under expect is by that very
-// expectation the first about its node after it, so one read tells.
+// expectation the first about its node, or of its group, after it, so one read tells.
 func (l *Log) conflict(ctx context.Context, k *link, ev events.Event, expect uint64, refusal *jetstream.APIError) error {
-	next, err := l.get(ctx, k, messageGet{Sequence: expect + 1, Next: events.NodeFilter(ev.Cluster, ev.Node)})
+	next, err := l.get(ctx, k, messageGet{Sequence: expect + 1, Next: events.Expectation(ev)})
 	switch {
 	case err == nil && next.holds(ev):
 		return &events.DuplicateError{Position: next.Sequence}

@@ -16,14 +16,26 @@ func (l *Log) Last(ctx context.Context, node string) (events.Recorded, error) {
 	if !events.ValidID(node) {
 		return events.Recorded{}, fmt.Errorf("last event about %.80q: %w: no such id", node, events.ErrNotFound)
 	}
+	return l.lastUnder(ctx, events.NodeFilter(l.cfg.Cluster, node))
+}
+
+// LastOfGroup implements [events.Log], as Last does.
+func (l *Log) LastOfGroup(ctx context.Context, group string) (events.Recorded, error) {
+	if !events.ValidID(group) {
+		return events.Recorded{}, fmt.Errorf("last event of group %.80q: %w: no such id", group, events.ErrNotFound)
+	}
+	return l.lastUnder(ctx, events.GroupFilter(l.cfg.Cluster, group))
+}
+
+func (l *Log) lastUnder(ctx context.Context, filter string) (events.Recorded, error) {
 	k, err := l.ready()
 	if err != nil {
-		return events.Recorded{}, fmt.Errorf("last event about %s: %w", node, err)
+		return events.Recorded{}, fmt.Errorf("last event under %s: %w", filter, err)
 	}
-	m, err := l.get(ctx, k, messageGet{Last: events.NodeFilter(l.cfg.Cluster, node)})
+	m, err := l.get(ctx, k, messageGet{Last: filter})
 	if err != nil {
 		l.doubt(k, err)
-		return events.Recorded{}, fmt.Errorf("last event about %s: %w", node, err)
+		return events.Recorded{}, fmt.Errorf("last event under %s: %w", filter, err)
 	}
 	return m.decode()
 }

@@ -48,23 +48,30 @@ func (l *Log) Subscribe(ctx context.Context, filter events.Filter, from events.F
 			return
 		}
 		r := &reader{log: l, subject: subject, from: from}
-		for attempt := 1; ; attempt++ {
-			before := r.next
-			err := r.read(ctx, yield)
-			if ctx.Err() != nil || errors.Is(err, errEnough) {
-				return
-			}
-			if final(err) {
-				yield(events.Recorded{}, fmt.Errorf("subscribe: %w", err))
-				return
-			}
-			l.cfg.Logger.Debug("subscription begins anew", "cluster", l.cfg.Cluster, "next", r.next, "error", err)
-			if r.next != before {
-				attempt = 1
-			}
-			if !rest(ctx, attempt) {
-				return
-			}
+		r.take = func(m message) error { return r.deliver(m, yield) }
+		if err := r.run(ctx); err != nil {
+			yield(events.Recorded{}, fmt.Errorf("subscribe: %w", err))
+		}
+	}
+}
+
+// run reads until ctx ends or the reader has had enough, which is no error, or until trying again is of no use.
+func (r *reader) run(ctx context.Context) error {
+	for attempt := 1; ; attempt++ {
+		before := r.next
+		err := r.read(ctx)
+		switch {
+		case ctx.Err() != nil || errors.Is(err, errEnough):
+			return nil
+		case final(err):
+			return err
+		}
+		r.log.cfg.Logger.Debug("subscription begins anew", "cluster", r.log.cfg.Cluster, "next", r.next, "error", err)
+		if r.next != before {
+			attempt = 1
+		}
+		if !rest(ctx, attempt) {
+			return nil
 		}
 	}
 }
@@ -87,27 +94,23 @@ func (l *Log) filterSubject(filter events.Filter) (string, error) {
 	if filter.Kind != "" && !filter.Kind.Valid() {
 		return "", fmt.Errorf("%w: filter for kind %.64q, which is not in the vocabulary", events.ErrInvalid, filter.Kind)
 	}
-	for _, id := range []string{filter.Node, filter.Author} {
+	if filter.Node != "" && filter.Group != "" {
+		return "", fmt.Errorf("%w: filter for node %.80q and group %.80q: no event is of both", events.ErrInvalid, filter.Node, filter.Group)
+	}
+	for _, id := range []string{filter.Node, filter.Group, filter.Author} {
 		if id != "" && !events.ValidID(id) {
 			return "", fmt.Errorf("%w: filter for %.80q, which is no id", events.ErrInvalid, id)
 		}
 	}
-	any := func(token string) string {
-		if token == "" {
-			return "*"
-		}
-		return token
-	}
-	return events.Subject(events.Event{
-		Cluster: l.cfg.Cluster, Node: any(filter.Node), Author: any(filter.Author), Kind: events.Kind(any(string(filter.Kind))),
-	}), nil
+	return events.SubjectFilter(l.cfg.Cluster, filter), nil
 }
 
 // reader is one subscription's place in the log. It outlives the consumers that it reads through: each is made to start at
 // next, whatever the one before had delivered or lost.
 type reader struct {
 	log      *Log
-	subject  string // filter; empty for all
+	take     func(message) error // what to do with the next message; it moves next on
+	subject  string              // filter; empty for all
 	from     events.From
 	identity string    // of the stream it began on; empty before it began
 	next     uint64    // the position wanted next; never 0 once it began
@@ -115,8 +118,8 @@ type reader struct {
 	short    int       // looks in a row at which the stream ended before next
 }
 
-// read finds its place and yields from there until something happens, which it returns.
-func (r *reader) read(ctx context.Context, yield func(events.Recorded, error) bool) error {
+// read finds its place and takes from there until something happens, which it returns.
+func (r *reader) read(ctx context.Context) error {
 	k, err := r.log.await(ctx)
 	if err != nil {
 		return err
@@ -130,7 +133,7 @@ func (r *reader) read(ctx context.Context, yield func(events.Recorded, error) bo
 	if err := r.place(look, k, info); err != nil {
 		return err
 	}
-	return r.consume(ctx, k, yield)
+	return r.consume(ctx, k)
 }
 
 // place decides where to begin, or makes sure that the stream is still the one it began on and still reaches to next.
@@ -194,7 +197,7 @@ func (r *reader) beginAt(ctx context.Context, k *link, info *jetstream.StreamInf
 }
 
 // consume reads through a consumer of its own, which ends with it.
-func (r *reader) consume(ctx context.Context, k *link, yield func(events.Recorded, error) bool) error {
+func (r *reader) consume(ctx context.Context, k *link) error {
 	l := r.log
 	name := "rollcall-" + events.NewID()
 	create := apiConsumerCreate + l.stream + "." + name
@@ -229,8 +232,10 @@ func (r *reader) consume(ctx context.Context, k *link, yield func(events.Recorde
 		if meta.Sequence.Consumer != delivered {
 			return errGap
 		}
-		m := message{Subject: msg.Subject(), Sequence: meta.Sequence.Stream, Data: msg.Data(), Time: meta.Timestamp}
-		if err := r.deliver(m, yield); err != nil {
+		m := message{
+			Subject: msg.Subject(), Sequence: meta.Sequence.Stream, Data: msg.Data(), Time: meta.Timestamp, pending: meta.NumPending,
+		}
+		if err := r.take(m); err != nil {
 			return err
 		}
 	}
@@ -266,11 +271,7 @@ func (r *reader) deliver(m message, yield func(events.Recorded, error) bool) err
 		return nil
 	}
 	r.since = time.Time{}
-	rec, err := m.decode()
-	if errors.Is(err, events.ErrGroupSubject) {
-		return nil
-	}
-	if !yield(rec, err) {
+	if !yield(m.decode()) {
 		return errEnough
 	}
 	return nil
