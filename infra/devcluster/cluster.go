@@ -84,6 +84,9 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	if cfg.Nodes < 1 || cfg.Nodes > NodesMax {
 		return nil, fmt.Errorf("devcluster: %d nodes: want 1 to %d", cfg.Nodes, NodesMax)
 	}
+	if cfg.Dir == "" {
+		return nil, errors.New("devcluster: Dir is required: everything is kept there")
+	}
 	c := &Cluster{cfg: cfg, log: cfg.Logger, nodes: make(map[string]*node), network: newNetwork(), failed: make(chan error, 1)}
 	c.natsListen = cfg.NATSListen
 	if c.log == nil {
