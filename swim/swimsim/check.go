@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ const (
 	faultsLast   = 30 * time.Second // faults happen for so long
 	settleWithin = 3 * time.Minute  // agreement is demanded so long after the last fault (I12, I13, I14)
 	settledFor   = 5 * time.Second  // and has to last
+	seedRetry    = 10 * time.Second // between attempts at a seed that is not alive in a view
 )
 
 // Check makes one whole run of a seed: it chooses a cluster of 2 to 24 members, a network, and faults of every kind, checks
@@ -100,7 +102,24 @@ func (p *plan) form() {
 		p.w.Start(Name(i)).Join(first)
 		p.w.Run(p.upTo(300 * time.Millisecond))
 	}
+	p.keepSeeds()
 	p.w.Run(p.upTo(10 * time.Second))
+}
+
+// keepSeeds does what a host with a list of seeds does: it asks a seed again that its view does not hold alive. Restarts with
+// lost state during a partition can leave islands that know nothing of each other; nothing else joins them.
+func (p *plan) keepSeeds() {
+	seed := p.w.all[0]
+	for _, m := range p.w.all[1:] {
+		if m.running && seed.running && !holdsAlive(m, seed.ID) {
+			m.step(swim.Join(seed.Addr, 0))
+		}
+	}
+	p.later(seedRetry, p.keepSeeds)
+}
+
+func holdsAlive(m *Member, id swim.ID) bool {
+	return slices.ContainsFunc(m.Node.Members(nil), func(r swim.Member) bool { return r.ID == id && r.State.Live() })
 }
 
 func (p *plan) upTo(d time.Duration) time.Duration { return time.Duration(p.rng.Int64N(int64(d))) + 1 }
