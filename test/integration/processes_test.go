@@ -3,6 +3,7 @@ package integration
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -141,6 +142,40 @@ func TestStrangersAreNotLetIn(t *testing.T) {
 		if n := s.said(id, ""); n != 0 {
 			t.Errorf("the log has %d events about %s, who was never let in", n, id)
 		}
+	}
+}
+
+// A member whose log was never there runs, says so, and leaves as it would otherwise; what it had to say waits in its
+// directory, and is in the log after its next life has found it (I11).
+func TestMemberStartsBeforeTheLog(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "n1")
+	s.projector.kill()
+	n1, _ := s.startMember("n1")
+	var body []byte
+	eventually(t, "/readyz says that the log is away", func() error {
+		response, err := http.Get("http://" + n1.logged("serving health and metrics", "http") + "/readyz")
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		if body, err = io.ReadAll(response.Body); err != nil || response.StatusCode != http.StatusOK ||
+			!strings.Contains(string(body), "the log is away") {
+			return fmt.Errorf("%s: %s, %v", response.Status, body, err)
+		}
+		return nil
+	})
+	if status := n1.terminate(); status != 0 {
+		t.Errorf("n1 left with exit status %d", status)
+	}
+	s.startProjector()
+	n1, _ = s.startMember("n1")
+	s.await("n1", "alive", 2)
+	if joined, left := s.said("n1", "joined"), s.said("n1", "left"); joined != 2 || left != 1 {
+		t.Errorf("the log has %d joined and %d left of n1, want 2 and 1", joined, left)
+	}
+	if status := n1.terminate(); status != 0 {
+		t.Errorf("n1 left with exit status %d", status)
 	}
 }
 
