@@ -66,6 +66,11 @@ func (p *Projector) AsOf(ctx context.Context, at At) (*projections.Views, error)
 		return nil, fmt.Errorf("as of %v: %w: it is %s", at, ErrFuture, now.UTC().Format(time.RFC3339))
 	}
 	views := p.snapshotBefore(info.Identity, at)
+	var skipped map[string]uint64
+	p.View(func(v *projections.Views) { skipped = v.Skipped() })
+	for node, position := range skipped {
+		views.SkipThrough(node, position)
+	}
 	if views.Position() < info.Last {
 		if err := p.foldUntil(ctx, views, at, info.Last); err != nil {
 			return nil, fmt.Errorf("as of %v: %w", at, err)
@@ -79,18 +84,14 @@ func (p *Projector) foldUntil(ctx context.Context, views *projections.Views, at 
 	read := 0
 	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, events.From{Position: views.Position() + 1}) {
 		var bad *events.DecodeError
-		isBad := errors.As(err, &bad) && !errors.Is(err, events.ErrUnknownKind)
 		switch {
-		case isBad && at.Position > 0 && bad.Position > at.Position:
+		case errors.As(err, &bad) && at.Position > 0 && bad.Position > at.Position:
 			return nil
-		case isBad:
-			views.Reject(bad)
-		case err != nil:
+		case err == nil && at.before(rec):
+			return nil
+		}
+		if err := fold(views, rec, err); err != nil {
 			return err
-		case at.before(rec):
-			return nil
-		default:
-			views.Apply(rec)
 		}
 		if views.Position() >= last || views.Position() == at.Position {
 			return nil

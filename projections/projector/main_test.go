@@ -36,11 +36,8 @@ func (l *tape) say(kind events.Kind, node, author string, incarnation uint64) ui
 	if kind == events.Joined {
 		ev.Address, ev.Tags = "127.0.0.1:7001", map[string]string{"role": "worker"}
 	}
-	var expect uint64
-	if last, err := l.Last(l.t.Context(), node); err == nil {
-		expect = last.Position
-	}
-	position, err := l.Append(l.t.Context(), ev, expect)
+	newest, _ := l.Last(l.t.Context(), node) // at position 0 where there is none, and with one where it cannot be read
+	position, err := l.Append(l.t.Context(), ev, newest.Position)
 	if err != nil {
 		l.t.Fatal(err)
 	}

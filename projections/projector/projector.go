@@ -81,7 +81,11 @@ type Projector struct {
 	opened time.Time
 	asOf   chan struct{} // one token a fold of the past, see AsOf
 
-	mu       sync.RWMutex // guards everything below; the fold is the only writer of views and recent
+	rebuilds chan struct{} // of capacity 1: a rebuild is asked for
+	summing  sync.Mutex    // guards summed, and is taken before mu
+	summed   summed
+
+	mu       sync.RWMutex // guards everything below
 	views    *projections.Views
 	recent   recent
 	changed  chan struct{} // closed at the next change; nil when nobody waits
@@ -91,6 +95,12 @@ type Projector struct {
 	snapshot Snapshot
 	ran      bool
 	stopped  error // why Run ended
+
+	paused     bool
+	interrupt  context.CancelFunc // ends what follows the log now; nil before the first
+	rebuilding Rebuilding
+	edited     uint64 // how often the views were changed by something else than an event
+	saved      uint64 // edited, as of the newest snapshot
 }
 
 // Open reads the newest whole snapshot in cfg.Dir, if there is one. It does not reach for the log. It fails with
@@ -102,7 +112,7 @@ func Open(cfg Config) (*Projector, error) {
 	cfg.setDefaults()
 	p := &Projector{
 		cfg: cfg, log: cfg.Logger, opened: cfg.Now(), views: projections.New(cfg.Cluster),
-		asOf: make(chan struct{}, AsOfConcurrent),
+		asOf: make(chan struct{}, AsOfConcurrent), rebuilds: make(chan struct{}, 1),
 	}
 	if cfg.Dir != "" {
 		if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {

@@ -31,18 +31,19 @@ func (p *Projector) Run(ctx context.Context) error {
 	defer cancel(nil)
 	err := p.retry(inner, "reach the log", p.attach)
 	if err == nil {
-		var beat sync.WaitGroup
-		beat.Go(func() {
+		var beside sync.WaitGroup
+		beside.Go(func() {
 			if err := p.heartbeat(inner); err != nil {
 				cancel(err)
 			}
 		})
-		err = p.retry(inner, "read the log", p.follow)
+		beside.Go(func() { p.rebuilder(inner) })
+		err = p.retry(inner, "read the log", p.keepUp)
 		if cause := context.Cause(inner); err == nil && ctx.Err() == nil {
 			err = cause
 		}
 		cancel(nil)
-		beat.Wait()
+		beside.Wait()
 	}
 	if p.dueForLast() {
 		p.takeSnapshot()
@@ -135,13 +136,7 @@ func (p *Projector) advice() string {
 func (p *Projector) follow(ctx context.Context) error {
 	due := p.newSchedule()
 	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, events.From{Position: p.Position() + 1}) {
-		var bad *events.DecodeError
-		switch {
-		case err == nil:
-			p.apply(rec)
-		case errors.As(err, &bad) && !errors.Is(err, events.ErrUnknownKind):
-			p.reject(bad)
-		default:
+		if err := p.take(ctx, rec, err); err != nil {
 			return err
 		}
 		if p.cfg.Dir != "" && due.now() {
@@ -185,30 +180,32 @@ func (s *schedule) taken() {
 	s.resting = now.Add(snapshotRest * now.Sub(s.began))
 }
 
-func (p *Projector) apply(rec events.Recorded) {
+// take puts what the subscription yielded into the views, unless ctx has ended: then it will be read again.
+func (p *Projector) take(ctx context.Context, rec events.Recorded, err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	step, ok := p.views.Apply(rec)
-	if !ok {
-		return // read twice
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	p.folded++
-	p.recent.add(Notice{Recorded: rec, Outcome: &step.Outcome})
-	p.pulse.level(rec.Position)
-	p.wakeLocked()
-}
-
-func (p *Projector) reject(bad *events.DecodeError) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if errors.Is(bad, events.ErrGroupSubject) {
-		p.views.Pass(bad.Position)
-	} else if p.views.Reject(bad) {
-		p.log.Error("event cannot be read; its node is marked",
-			"position", bad.Position, "subject", bad.Subject, "reason", bad.Err)
+	if err == nil {
+		step, ok := p.views.Apply(rec)
+		if !ok {
+			return nil // read twice
+		}
+		p.folded++
+		p.recent.add(Notice{Recorded: rec, Outcome: &step.Outcome})
+	} else {
+		_, before := p.views.Rejected()
+		if err := fold(p.views, rec, err); err != nil {
+			return err
+		}
+		if _, now := p.views.Rejected(); now > before {
+			p.log.Error("event cannot be read; its node is parked", "error", err)
+		}
 	}
-	p.pulse.level(bad.Position)
+	p.pulse.level(p.views.Position())
 	p.wakeLocked()
+	return nil
 }
 
 // stop leaves the views as they are and tells everybody who waits for more.

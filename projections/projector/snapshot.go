@@ -71,19 +71,19 @@ func (h header) describe() Snapshot {
 func (p *Projector) dueForLast() bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return p.cfg.Dir != "" && p.identity != "" && p.views.Position() > p.snapshot.Position
+	return p.cfg.Dir != "" && p.identity != "" && (p.views.Position() > p.snapshot.Position || p.edited != p.saved)
 }
 
-// takeSnapshot writes the views down. It is called by the fold alone, which alone writes the views, so they stand still
-// without the lock and readers go on. Failure costs time at the next start and nothing else, so it is logged.
+// takeSnapshot writes the views down. It is called by the fold alone; readers go on meanwhile. Failure costs time at the
+// next start and nothing else, so it is logged.
 func (p *Projector) takeSnapshot() {
 	p.mu.RLock()
-	identity := p.identity
+	identity, edited, views := p.identity, p.edited, p.views.Clone()
 	p.mu.RUnlock()
-	state := p.views.Encode()
+	state := views.Encode()
 	sum := sha256.Sum256(state)
 	head := header{
-		Cluster: p.cfg.Cluster, Identity: identity, Position: p.views.Position(), Taken: p.cfg.Now().UTC(),
+		Cluster: p.cfg.Cluster, Identity: identity, Position: views.Position(), Taken: p.cfg.Now().UTC(),
 		Length: len(state), Sum: hex.EncodeToString(sum[:]),
 	}
 	path := filepath.Join(p.cfg.Dir, fmt.Sprintf("%020d%s", head.Position, snapshotSuffix))
@@ -92,7 +92,7 @@ func (p *Projector) takeSnapshot() {
 		return
 	}
 	p.mu.Lock()
-	p.snapshot = head.describe()
+	p.snapshot, p.saved = head.describe(), edited
 	p.mu.Unlock()
 	p.log.Debug("snapshot written", "file", path, "bytes", len(state))
 	if err := pruneSnapshots(p.cfg.Dir); err != nil {

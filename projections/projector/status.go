@@ -14,6 +14,7 @@ type State string
 const (
 	CatchingUp State = "catching up" // the log is known, or believed, to hold more than the views
 	Live       State = "live"        // at the last heartbeat the views held everything
+	Paused     State = "paused"      // by Pause
 	Stopped    State = "stopped"     // Run has ended
 )
 
@@ -40,6 +41,8 @@ type Status struct {
 	Snapshot      Snapshot  // the newest; zero when there is none
 	Rejected      []projections.Rejected
 	RejectedTotal uint64
+	Parked        []*projections.Node // nodes whose row stands still, by id
+	Rebuild       Rebuilding          // the one that goes on, or the last; zero when there was none
 }
 
 // Status returns how the projector does.
@@ -51,7 +54,7 @@ func (p *Projector) Status() Status {
 		Cluster: p.cfg.Cluster, Identity: p.identity, State: CatchingUp, Stopped: p.stopped,
 		Position: p.views.Position(), Stored: p.views.Stored(), Last: p.pulse.last,
 		Heartbeat: p.pulse.answeredAt, LogError: p.pulse.err, Folded: p.folded, Snapshot: p.snapshot,
-		Ready: p.pulse.ready && p.stopped == nil,
+		Ready: p.pulse.ready && p.stopped == nil, Parked: p.views.Registry.Parked(), Rebuild: p.progressLocked(now),
 	}
 	s.Rejected, s.RejectedTotal = p.views.Rejected()
 	if s.Last > s.Position {
@@ -60,6 +63,8 @@ func (p *Projector) Status() Status {
 	switch {
 	case s.Stopped != nil:
 		s.State = Stopped
+	case p.paused:
+		s.State = Paused
 	case p.pulse.ready && s.Lag.Events == 0:
 		s.State = Live
 	}
