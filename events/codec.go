@@ -16,7 +16,8 @@ const ContentType = "application/cloudevents+json"
 const (
 	specVersion     = "1.0"
 	dataContentType = "application/json"
-	typePrefix      = "rollcall.node."
+	nodeTypePrefix  = "rollcall.node."
+	groupTypePrefix = "rollcall.group."
 	typeSuffix      = ".v1"
 )
 
@@ -36,11 +37,13 @@ type envelope struct {
 // payload is the data of a body.
 type payload struct {
 	Cluster     string            `json:"cluster"`
-	Node        string            `json:"node"`
+	Node        string            `json:"node,omitempty"`
+	Group       string            `json:"group,omitempty"`
 	Author      string            `json:"author"`
-	Incarnation uint64            `json:"incarnation"`
+	Incarnation uint64            `json:"incarnation,omitempty"`
 	Address     string            `json:"address,omitempty"`
 	Tags        map[string]string `json:"tags,omitempty"`
+	Plan        *Plan             `json:"plan,omitempty"`
 	Evidence    json.RawMessage   `json:"evidence,omitempty"`
 }
 
@@ -66,14 +69,14 @@ func Encode(ev Event) ([]byte, error) {
 		SpecVersion:     specVersion,
 		ID:              ev.ID,
 		Source:          source(ev.Cluster, ev.Author),
-		Type:            typePrefix + string(ev.Kind) + typeSuffix,
-		Subject:         ev.Node,
+		Type:            Type(ev.Kind),
+		Subject:         ev.about(),
 		Time:            ev.Time.UTC(),
 		DataContentType: dataContentType,
 		TraceParent:     ev.TraceParent,
 		Data: &payload{
-			Cluster: ev.Cluster, Node: ev.Node, Author: ev.Author, Incarnation: ev.Incarnation,
-			Address: ev.Address, Tags: ev.Tags, Evidence: ev.Evidence,
+			Cluster: ev.Cluster, Node: ev.Node, Group: ev.Group, Author: ev.Author, Incarnation: ev.Incarnation,
+			Address: ev.Address, Tags: ev.Tags, Plan: ev.Plan, Evidence: ev.Evidence,
 		},
 	})
 	if err != nil {
@@ -89,12 +92,12 @@ func Encode(ev Event) ([]byte, error) {
 // Decode reads a body found under subject. Position and Stored are left to the caller, who has them from the log.
 //
 // It fails with [ErrUnknownKind] when the subject or the type names a kind or a version that this reader does not know,
-// with [ErrGroupSubject] for an event of a group, and with [ErrInvalid] for everything that Encode would not have made.
+// and with [ErrInvalid] for everything that Encode would not have made.
 // Attributes and fields unknown to version 1 are passed over. What subject and body disagree about is the subject's, and
 // Mismatch says so. Who may say what is not looked at here: the [Roll] refuses what was not the author's to say.
 // The result does not share body.
 func Decode(subject string, body []byte) (Recorded, error) {
-	cluster, node, author, kind, err := ParseSubject(subject)
+	named, err := ParseSubject(subject)
 	if err != nil {
 		return Recorded{}, err
 	}
@@ -107,8 +110,9 @@ func Decode(subject string, body []byte) (Recorded, error) {
 		return Recorded{}, fmt.Errorf("type %.128q: %w", env.Type, ErrUnknownKind)
 	}
 	rec := Recorded{Event: Event{
-		ID: env.ID, Kind: said, Cluster: cluster, Node: node, Author: author, Time: env.Time.UTC(),
-		Incarnation: env.Data.Incarnation, Address: env.Data.Address, Tags: env.Data.Tags, Evidence: env.Data.Evidence,
+		ID: env.ID, Kind: said, Cluster: named.Cluster, Node: named.Node, Group: named.Group, Author: named.Author,
+		Time: env.Time.UTC(), Incarnation: env.Data.Incarnation, Address: env.Data.Address, Tags: env.Data.Tags,
+		Plan: env.Data.Plan, Evidence: env.Data.Evidence,
 	}}
 	if string(rec.Evidence) == "null" {
 		rec.Evidence = nil
@@ -119,7 +123,7 @@ func Decode(subject string, body []byte) (Recorded, error) {
 	if err := validateContent(rec.Event); err != nil { // by the kind that the body was written as
 		return Recorded{}, err
 	}
-	rec.Kind = kind
+	rec.Kind = named.Kind
 	rec.Mismatch = mismatch(&env, said, &rec.Event)
 	return rec, nil
 }
@@ -155,11 +159,30 @@ func parseEnvelope(body []byte) (envelope, error) {
 	return env, nil
 }
 
-// parseType reads the kind from rollcall.node.<kind>.v1.
+// Type is the CloudEvents type of events of kind k: rollcall.node.<kind>.v1, or rollcall.group.<kind>.v1.
+func Type(k Kind) string {
+	if k.OfGroup() {
+		return groupTypePrefix + string(k) + typeSuffix
+	}
+	return nodeTypePrefix + string(k) + typeSuffix
+}
+
+// parseType reads what [Type] makes.
 func parseType(s string) (Kind, bool) {
-	s, prefixed := strings.CutPrefix(s, typePrefix)
-	s, suffixed := strings.CutSuffix(s, typeSuffix)
-	return Kind(s), prefixed && suffixed && Kind(s).Valid()
+	rest, suffixed := strings.CutSuffix(s, typeSuffix)
+	if name, ok := strings.CutPrefix(rest, groupTypePrefix); ok {
+		return Kind(name), suffixed && Kind(name).OfGroup()
+	}
+	name, prefixed := strings.CutPrefix(rest, nodeTypePrefix)
+	return Kind(name), prefixed && suffixed && !Kind(name).OfGroup() && Kind(name).Valid()
+}
+
+// about is the node or the group that ev is about.
+func (ev *Event) about() string {
+	if ev.Group != "" {
+		return ev.Group
+	}
+	return ev.Node
 }
 
 func source(cluster, author string) string { return "/rollcall/" + cluster + "/" + author }
@@ -176,10 +199,12 @@ func mismatch(env *envelope, said Kind, ev *Event) string {
 		return differs("cluster", env.Data.Cluster, ev.Cluster)
 	case env.Data.Node != ev.Node:
 		return differs("node", env.Data.Node, ev.Node)
+	case env.Data.Group != ev.Group:
+		return differs("group", env.Data.Group, ev.Group)
 	case env.Data.Author != ev.Author:
 		return differs("author", env.Data.Author, ev.Author)
-	case env.Subject != ev.Node:
-		return differs("subject attribute", env.Subject, ev.Node)
+	case env.Subject != ev.about():
+		return differs("subject attribute", env.Subject, ev.about())
 	case !sourceIs(env.Source, ev.Cluster, ev.Author):
 		return differs("source", env.Source, source(ev.Cluster, ev.Author))
 	default:

@@ -123,9 +123,23 @@ func TestSubjects(t *testing.T) {
 	if want := "rollcall.c.node.n-1.N_2.health_check_failed"; subject != want {
 		t.Fatalf("subject %q, want %q", subject, want)
 	}
-	cluster, node, author, kind, err := events.ParseSubject(subject)
-	if err != nil || cluster != "c" || node != "n-1" || author != "N_2" || kind != events.HealthCheckFailed {
-		t.Errorf("parsed %q %q %q %q, error %v", cluster, node, author, kind, err)
+	for _, want := range []events.Event{ev, plan("g_1", "n1")} {
+		got, err := events.ParseSubject(events.Subject(want))
+		named := events.Event{
+			Cluster: want.Cluster, Node: want.Node, Group: want.Group, Author: want.Author, Kind: want.Kind,
+		}
+		if err != nil || !reflect.DeepEqual(got, named) {
+			t.Errorf("parsed %+v, error %v; want %+v", got, err, named)
+		}
+	}
+	if got := events.Subject(plan("g_1", "n1")); got != "rollcall.c.group.g_1.n1.planned" {
+		t.Errorf("subject of a group's event: %q", got)
+	}
+	if got := events.Expectation(plan("g_1", "n1")); got != "rollcall.c.group.g_1.>" || got != events.GroupFilter("c", "g_1") {
+		t.Errorf("expectation of a group's event: %q", got)
+	}
+	if got := events.Expectation(ev); got != "rollcall.c.node.n-1.>" {
+		t.Errorf("expectation of a node's event: %q", got)
 	}
 	if got := events.NodeFilter("c", "n1"); got != "rollcall.c.node.n1.>" {
 		t.Errorf("node filter %q", got)
@@ -137,8 +151,10 @@ func TestSubjects(t *testing.T) {
 		t.Errorf("stream name %q", got)
 	}
 	for subject, want := range map[string]error{
-		"rollcall.c.group.g1.n1.assigned":         events.ErrGroupSubject,
-		"rollcall.c.group.g1":                     events.ErrGroupSubject,
+		"rollcall.c.group.g1.n1.assigned":         events.ErrUnknownKind,
+		"rollcall.c.group.g1.n1.joined":           events.ErrUnknownKind,
+		"rollcall.c.node.n1.n1.planned":           events.ErrUnknownKind,
+		"rollcall.c.group.g1":                     events.ErrInvalid,
 		"rollcall.c.node.n1.n2.resurrected":       events.ErrUnknownKind,
 		"":                                        events.ErrInvalid,
 		"rollcall.c.node.n1.n2":                   events.ErrInvalid,
@@ -149,13 +165,13 @@ func TestSubjects(t *testing.T) {
 		"rollcall.c.node.*.n2.failed":             events.ErrInvalid,
 		strings.Repeat("rollcall.", 100) + "node": events.ErrInvalid,
 	} {
-		if _, _, _, _, err := events.ParseSubject(subject); !errors.Is(err, want) {
+		if _, err := events.ParseSubject(subject); !errors.Is(err, want) {
 			t.Errorf("%q: error %v, want %v", subject, err, want)
 		}
 	}
-	if _, node, author, kind, _ := events.ParseSubject("rollcall.c.node.n1.n2.resurrected"); node != "n1" || author != "n2" ||
-		kind != "resurrected" {
-		t.Errorf("of an unknown kind the rest is %q %q %q", node, author, kind)
+	if ev, _ := events.ParseSubject("rollcall.c.node.n1.n2.resurrected"); ev.Node != "n1" || ev.Author != "n2" ||
+		ev.Kind != "resurrected" {
+		t.Errorf("of an unknown kind the rest is %+v", ev)
 	}
 }
 
@@ -243,8 +259,8 @@ func TestDecodeRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := events.Decode("rollcall.c.group.g1.n1.assigned", []byte(body)); !errors.Is(err, events.ErrGroupSubject) {
-		t.Errorf("event of a group: error %v", err)
+	if _, err := events.Decode("rollcall.c.group.g1.n1.assigned", []byte(body)); !errors.Is(err, events.ErrUnknownKind) {
+		t.Errorf("unknown event of a group: error %v", err)
 	}
 }
 

@@ -1,7 +1,7 @@
 // Package events is the vocabulary of a cluster's history: what its members say about each other, how it is written
 // down, where it is kept, and what follows from it.
 //
-//   - An [Event] is one statement by one author about one node. [Encode] and [Decode] are its form on the wire
+//   - An [Event] is one statement by one author about one node, or about one group of shards that are assigned to nodes. [Encode] and [Decode] are its form on the wire
 //     (CloudEvents 1.0 JSON), [Subject] its place in the log.
 //   - A [Log] holds all events of a cluster in one order. Packages jslog and memlog implement it.
 //   - A [Roll] folds a log: which nodes there are, in what state, by whose word.

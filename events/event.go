@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// Kind says what an event claims about its node. The set is closed: a reader that meets another kind, or a newer version
-// of a known one, stops instead of skipping it (see [ErrUnknownKind]).
+// Kind says what an event claims about its node or its group. The set is closed: a reader that meets another kind, or a
+// newer version of a known one, stops instead of skipping it (see [ErrUnknownKind]).
 type Kind string
 
-// The vocabulary. "Owner" kinds may be authored by the node itself only, "observer" kinds by any other member only.
+// The vocabulary of nodes. "Owner" kinds may be authored by the node itself only, "observer" kinds by any other member
+// only.
 const (
 	Joined            Kind = "joined"              // owner: a new life of the node, with its address and tags
 	Refuted           Kind = "refuted"             // owner: incarnation raised to answer an accusation or a verdict
@@ -26,15 +27,27 @@ const (
 	IDConflict        Kind = "id_conflict"         // owner: a second process claimed the same id; evidence
 )
 
-// Kinds lists the vocabulary in the order above.
+// The vocabulary of groups: sets of shards that a director assigns to workers.
+const (
+	Planned  Kind = "planned"  // the director's plan of the whole group, see [Plan]
+	Resigned Kind = "resigned" // the director gives the group up; the plan stands until another directs
+)
+
+// Kinds lists the vocabulary of nodes in the order above.
 func Kinds() []Kind {
 	return []Kind{
 		Joined, Refuted, Tagged, Left, Suspected, Accused, Failed, HealthCheckFailed, Partitioned, Healed, IDConflict,
 	}
 }
 
-// Valid reports whether k belongs to the vocabulary.
-func (k Kind) Valid() bool { return slices.Contains(Kinds(), k) }
+// GroupKinds lists the vocabulary of groups.
+func GroupKinds() []Kind { return []Kind{Planned, Resigned} }
+
+// Valid reports whether k belongs to the vocabulary of nodes or of groups.
+func (k Kind) Valid() bool { return k.OfGroup() || slices.Contains(Kinds(), k) }
+
+// OfGroup reports whether k belongs to the vocabulary of groups.
+func (k Kind) OfGroup() bool { return k == Planned || k == Resigned }
 
 // ByOwner reports whether only the node itself may author k; every other kind may be authored by other members only.
 func (k Kind) ByOwner() bool {
@@ -46,17 +59,20 @@ func (k Kind) ByOwner() bool {
 	}
 }
 
-// Event is one statement by one author about one node. It is immutable once made.
+// Event is one statement by one author about one node or one group; exactly one of Node and Group is set. It is immutable
+// once made.
 type Event struct {
 	ID          string            // UUIDv7, unique in the log for ever
 	Kind        Kind              // what is claimed
 	Cluster     string            // id syntax, see [ValidID]
-	Node        string            // the node the claim is about
+	Node        string            // the node the claim is about; empty for an event of a group
+	Group       string            // the assignment group it is about; empty for an event of a node
 	Author      string            // the member that makes the claim
 	Time        time.Time         // when the author observed it, by the author's clock, UTC
-	Incarnation uint64            // the incarnation of Node the claim is about; 1 is the first
+	Incarnation uint64            // the incarnation of Node the claim is about; 1 is the first; 0 of a group
 	Address     string            // host:port of Node's probe socket; owner kinds only
 	Tags        map[string]string // Node's tags; owner kinds only
+	Plan        *Plan             // planned only; shared, never written to
 	Evidence    json.RawMessage   // an [Evidence] object, kept raw until somebody asks; nil when there is none
 	TraceParent string            // W3C trace context, empty when there is none
 }
@@ -66,8 +82,8 @@ type Recorded struct {
 	Event
 	Position uint64    // stream sequence, from 1
 	Stored   time.Time // when the log accepted it, by the server's clock, UTC
-	// Mismatch is not empty when subject and body disagree about who says what about whom. Node, Author, Kind and Cluster
-	// are then the subject's, which the server enforced, and the fold refuses the event for this reason.
+	// Mismatch is not empty when subject and body disagree about who says what about whom. Node, Group, Author, Kind and
+	// Cluster are then the subject's, which the server enforced, and the fold refuses the event for this reason.
 	Mismatch string
 }
 

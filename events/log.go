@@ -13,15 +13,18 @@ import (
 // jslog implements it on JetStream and memlog in memory; logtest is the suite both pass. All methods are safe for
 // concurrent use.
 type Log interface {
-	// Append stores ev if the last event about ev.Node is at position expect (0: there is none) and returns ev's
-	// position. It fails with ErrConflict when another event came first, ErrDuplicate (as a *DuplicateError, with the
+	// Append stores ev if the last event about ev.Node, or of ev.Group, is at position expect (0: there is none) and
+	// returns ev's position. It fails with ErrConflict when another event came first, ErrDuplicate (as a *DuplicateError, with the
 	// position) when an event with this id is stored already, ErrDenied when the author may not say this, ErrFull when
 	// the log takes no more, and ErrUnavailable when the outcome is unknown: the event may or may not have been stored,
-	// so look at Last before trying again.
+	// so look at Last or LastOfGroup before trying again.
 	Append(ctx context.Context, ev Event, expect uint64) (uint64, error)
 
 	// Last returns the newest event about node, as the log's leader holds it, or ErrNotFound.
 	Last(ctx context.Context, node string) (Recorded, error)
+
+	// LastOfGroup returns the newest event of an assignment group, as the log's leader holds it, or ErrNotFound.
+	LastOfGroup(ctx context.Context, group string) (Recorded, error)
 
 	// Subscribe yields the events that pass filter in position order, each once, across reconnects and server restarts,
 	// until ctx ends or the loop breaks. An event that cannot be decoded is yielded with its position and a *DecodeError,
@@ -41,16 +44,19 @@ type Info struct {
 	Last     uint64 // position of the newest event; 0 when empty
 }
 
-// Filter chooses events. The zero value chooses all of them; a set field must match.
+// Filter chooses events. The zero value chooses all of them, of nodes and of groups; a set field must match. No event
+// passes one that names a node and a group.
 type Filter struct {
 	Node   string
+	Group  string
 	Author string
 	Kind   Kind
 }
 
 // Match reports whether ev passes f.
 func (f Filter) Match(ev Event) bool {
-	return (f.Node == "" || f.Node == ev.Node) && (f.Author == "" || f.Author == ev.Author) && (f.Kind == "" || f.Kind == ev.Kind)
+	return (f.Node == "" || f.Node == ev.Node) && (f.Group == "" || f.Group == ev.Group) &&
+		(f.Author == "" || f.Author == ev.Author) && (f.Kind == "" || f.Kind == ev.Kind)
 }
 
 // From says where a subscription starts. The zero value is the beginning of the log.
@@ -62,7 +68,7 @@ type From struct {
 
 // Sentinels of Log. Each says whether the log changed and whether to try again.
 var (
-	ErrConflict    = errors.New("another event about the node came first")                 // nothing stored; read, decide again
+	ErrConflict    = errors.New("another event about the node or group came first")        // nothing stored; read, decide again
 	ErrDuplicate   = errors.New("an event with this id is in the log already")             // stored before; done
 	ErrDenied      = errors.New("the log does not let this author say this")               // nothing stored; do not retry as is
 	ErrUnavailable = errors.New("the log did not answer")                                  // outcome unknown; read, then retry

@@ -36,12 +36,16 @@ type Roll struct {
 // NewRoll returns the roll of an empty log.
 func NewRoll(cluster string) *Roll { return &Roll{cluster: cluster, nodes: make(map[string]*Node)} }
 
-// Apply folds one event. Positions must rise; a position at or below Position panics.
+// Apply folds one event. Positions must rise; a position at or below Position panics. An event of a group moves the
+// position and nothing else.
 func (r *Roll) Apply(rec Recorded) Outcome {
 	if rec.Position <= r.position {
 		panic(fmt.Sprintf("events: position %d applied after %d: a log is read in order, each event once", rec.Position, r.position))
 	}
 	r.position = rec.Position
+	if rec.Group != "" {
+		return ofGroup
+	}
 	if rec.Cluster != r.cluster {
 		return r.foreign(rec.Node)
 	}
@@ -67,6 +71,9 @@ func (r *Roll) Apply(rec Recorded) Outcome {
 
 // Judge says what Apply would do with ev if it were next, and changes nothing.
 func (r *Roll) Judge(ev Event) Outcome {
+	if ev.Group != "" {
+		return ofGroup
+	}
 	if ev.Cluster != r.cluster {
 		return r.foreign(ev.Node)
 	}
@@ -74,6 +81,9 @@ func (r *Roll) Judge(ev Event) Outcome {
 	_, out := r.step(n, &ev, "")
 	return out
 }
+
+// ofGroup is what an event of a group does to nodes.
+var ofGroup = Outcome{Result: Evident, Reason: reasonGroup}
 
 // foreign refuses an event of another cluster, which says nothing about the node of this one that has the same id.
 func (r *Roll) foreign(id string) Outcome {

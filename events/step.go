@@ -6,6 +6,7 @@ import "slices"
 const (
 	reasonCluster     = "it is of another cluster"
 	reasonKind        = "its kind is not in the vocabulary"
+	reasonGroup       = "it is of a group and says nothing about nodes"
 	reasonOwner       = "only the node itself may say this"
 	reasonObserver    = "only another member may say this"
 	reasonNeverJoined = "the node never joined"
@@ -44,7 +45,7 @@ func (r *Roll) decide(cur Node, ev *Event, mismatch string) (Node, Result, strin
 	switch {
 	case mismatch != "":
 		return cur, Refused, mismatch
-	case !ev.Kind.Valid():
+	case !ev.Kind.Valid() || ev.Kind.OfGroup():
 		return cur, Refused, reasonKind
 	case ev.Kind.ByOwner() && ev.Author != ev.Node:
 		return cur, Refused, reasonOwner

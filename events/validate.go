@@ -96,16 +96,19 @@ func validate(ev Event) error {
 		return fmt.Errorf("%w: kind %.64q is not in the vocabulary", ErrInvalid, ev.Kind)
 	case !ValidID(ev.Cluster):
 		return fmt.Errorf("%w: cluster %.80q is not an id (1 to %d of A-Z a-z 0-9 _ -)", ErrInvalid, ev.Cluster, IDMax)
-	case !ValidID(ev.Node):
-		return fmt.Errorf("%w: node %.80q is not an id (1 to %d of A-Z a-z 0-9 _ -)", ErrInvalid, ev.Node, IDMax)
+	case ev.Kind.OfGroup() && ev.Node != "" || !ev.Kind.OfGroup() && ev.Group != "":
+		return fmt.Errorf("%w: %s of node %.80q and group %.80q: it is of one of them", ErrInvalid, ev.Kind, ev.Node, ev.Group)
+	case !ValidID(ev.about()):
+		return fmt.Errorf("%w: node or group %.80q is not an id (1 to %d of A-Z a-z 0-9 _ -)", ErrInvalid, ev.about(), IDMax)
 	case !ValidID(ev.Author):
 		return fmt.Errorf("%w: author %.80q is not an id (1 to %d of A-Z a-z 0-9 _ -)", ErrInvalid, ev.Author, IDMax)
+	case ev.TraceParent != "" && !validTraceParent(ev.TraceParent):
+		return fmt.Errorf("%w: traceparent %.80q is not W3C trace context", ErrInvalid, ev.TraceParent)
+	case ev.Kind.OfGroup(): // whether its author directs the group, the fold knows
 	case ev.Kind.ByOwner() && ev.Author != ev.Node:
 		return fmt.Errorf("%w: %s of %s by %s: only the node itself may say this", ErrInvalid, ev.Kind, ev.Node, ev.Author)
 	case !ev.Kind.ByOwner() && ev.Author == ev.Node:
 		return fmt.Errorf("%w: %s of %s by itself: only another member may say this", ErrInvalid, ev.Kind, ev.Node)
-	case ev.TraceParent != "" && !validTraceParent(ev.TraceParent):
-		return fmt.Errorf("%w: traceparent %.80q is not W3C trace context", ErrInvalid, ev.TraceParent)
 	}
 	return validateContent(ev)
 }
@@ -117,8 +120,8 @@ func validateContent(ev Event) error {
 		return fmt.Errorf("%w: id %.80q is not a UUID in lower case", ErrInvalid, ev.ID)
 	case ev.Time.IsZero():
 		return fmt.Errorf("%w: event %s: no time", ErrInvalid, ev.ID)
-	case ev.Incarnation == 0:
-		return fmt.Errorf("%w: event %s: incarnation 0, the first is 1", ErrInvalid, ev.ID)
+	case (ev.Incarnation == 0) != ev.Kind.OfGroup():
+		return fmt.Errorf("%w: event %s: incarnation %d: of a node the first is 1, a group has none", ErrInvalid, ev.ID, ev.Incarnation)
 	case !ev.Kind.ByOwner() && (ev.Address != "" || len(ev.Tags) > 0):
 		return fmt.Errorf("%w: event %s: %s carries an address or tags, which only the node itself may say",
 			ErrInvalid, ev.ID, ev.Kind)
@@ -132,6 +135,14 @@ func validateContent(ev Event) error {
 	}
 	if err := ValidateTags(ev.Tags); err != nil {
 		return err
+	}
+	switch {
+	case ev.Kind == Planned:
+		if err := validatePlan(ev.Plan); err != nil {
+			return fmt.Errorf("event %s: %w", ev.ID, err)
+		}
+	case ev.Plan != nil:
+		return fmt.Errorf("%w: event %s: %s carries a plan", ErrInvalid, ev.ID, ev.Kind)
 	}
 	return validateEvidence(ev.Evidence)
 }

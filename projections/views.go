@@ -84,15 +84,12 @@ func (v *Views) Apply(rec events.Recorded) (step Step, ok bool) {
 	step = Step{Recorded: rec, Outcome: v.roll.Apply(rec)}
 	step.Node, _ = v.roll.Node(rec.Node)
 	v.position, v.stored = rec.Position, rec.Stored.UTC()
-	if step.Node.LastPosition == rec.Position { // else it is of another cluster and says nothing about this one's nodes
+	if rec.Group == "" && step.Node.LastPosition == rec.Position { // else it is of another cluster and says nothing about this one's nodes
 		v.Registry.apply(&step)
 		v.Timeline.apply(&step)
 	}
 	return step, true
 }
-
-// Pass moves over a position that holds nothing for these views.
-func (v *Views) Pass(position uint64) { v.position = max(v.position, position) }
 
 // Reject moves over an event that cannot be read and parks the node it is about, unless it is to be passed over (see Parked
 // and SkipThrough). What the event said is missing from the views from here on, and they say so. It reports false for a
@@ -104,9 +101,9 @@ func (v *Views) Reject(bad *events.DecodeError) bool {
 	v.position = bad.Position
 	reason := bad.Err.Error()
 	rej := Rejected{Position: bad.Position, Reason: reason[:min(len(reason), reasonMax)]}
-	if _, node, _, _, err := events.ParseSubject(bad.Subject); err == nil {
-		rej.Node = node
-		v.Registry.reject(rej, rej.Position <= v.skipped[node])
+	if ev, err := events.ParseSubject(bad.Subject); err == nil && ev.Node != "" {
+		rej.Node = ev.Node
+		v.Registry.reject(rej, rej.Position <= v.skipped[rej.Node])
 	}
 	v.rejects++
 	v.rejected = append(slices.Clone(v.rejected), rej)

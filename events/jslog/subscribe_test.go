@@ -102,18 +102,18 @@ func TestTrimmedLog(t *testing.T) {
 	}
 }
 
-// What cannot be read is yielded with its position and passed; what is a group's is nobody's concern here.
+// What cannot be read is yielded with its position and passed.
 func TestForeignMessages(t *testing.T) {
 	srv := serve(t, t.TempDir(), "127.0.0.1:0")
 	log := connect(t, jslog.Config{URL: srv.URL(), Provision: true})
 	_, js := plain(t, srv.URL())
 	mustAppend(t, log, event(events.Joined, "n1"), 0)
 	for _, subject := range []string{
-		"rollcall.test.group.g1.n1.assigned",          // 2: passed over
-		"rollcall.test.node.n1.n1.left",               // 3: no event in it
-		"rollcall.test.node.n1.n1.resurrected",        // 4: from a newer version
-		"rollcall.test.node.n2",                       // 5: not a subject of ours
-		"rollcall.test.group.g1.n1.assigned.or.so.on", // 6: passed over
+		"rollcall.test.group.g1.n1.assigned",   // 2: from a newer version
+		"rollcall.test.node.n1.n1.left",        // 3: no event in it
+		"rollcall.test.node.n1.n1.resurrected", // 4: from a newer version
+		"rollcall.test.node.n2",                // 5: not a subject of ours
+		"rollcall.test.group.n1.n1.planned",    // 6: no event in it, and of a group that has the id of a node
 	} {
 		if _, err := js.Publish(bounded(t), subject, []byte("{}")); err != nil {
 			t.Fatal(err)
@@ -122,13 +122,19 @@ func TestForeignMessages(t *testing.T) {
 	if rec, err := log.Last(bounded(t), "n1"); rec.Position != 4 || !errors.Is(err, events.ErrUnknownKind) {
 		t.Errorf("last: position %d, error %v; want position 4, of an unknown kind", rec.Position, err)
 	}
+	if rec, err := log.LastOfGroup(bounded(t), "n1"); rec.Position != 6 || !errors.Is(err, events.ErrInvalid) {
+		t.Errorf("last of group n1: position %d, error %v; want position 6, invalid", rec.Position, err)
+	}
 	mustAppend(t, log, event(events.Joined, "n3"), 0)
 	f := follow(t, log, events.Filter{}, events.From{})
 	f.want(t, 1)
 	for _, want := range []struct {
 		position uint64
 		reason   error
-	}{{3, events.ErrInvalid}, {4, events.ErrUnknownKind}, {5, events.ErrInvalid}} {
+	}{
+		{2, events.ErrUnknownKind}, {3, events.ErrInvalid}, {4, events.ErrUnknownKind}, {5, events.ErrInvalid},
+		{6, events.ErrInvalid},
+	} {
 		it := f.next(t)
 		var undecoded *events.DecodeError
 		if !errors.As(it.err, &undecoded) || undecoded.Position != want.position || it.rec.Position != want.position ||

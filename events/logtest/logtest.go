@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"reflect"
 	"testing"
 	"time"
 
@@ -39,6 +40,8 @@ func Run(t *testing.T, open func(t *testing.T, cluster string) events.Log) {
 		{"racing appends have one winner", testRace},
 		{"each author's events keep their order (I4)", testAuthorOrder},
 		{"last", testLast},
+		{"groups have expectations of their own", testGroups},
+		{"groups and nodes are told apart by filters", testGroupFilter},
 		{"info", testInfo},
 		{"clusters are apart", testClusters},
 		{"subscribe from a position", testFromPosition},
@@ -121,7 +124,7 @@ func wantSame(t *testing.T, got events.Recorded, want events.Event, position uin
 	}
 	if ev.ID != want.ID || ev.Kind != want.Kind || ev.Cluster != want.Cluster || ev.Node != want.Node ||
 		ev.Author != want.Author || ev.Incarnation != want.Incarnation || ev.Address != want.Address ||
-		ev.TraceParent != want.TraceParent {
+		ev.TraceParent != want.TraceParent || ev.Group != want.Group || !reflect.DeepEqual(ev.Plan, want.Plan) {
 		t.Errorf("read back %+v, want %+v", ev, want)
 	}
 }

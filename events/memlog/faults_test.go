@@ -139,14 +139,17 @@ func TestFullAndDenied(t *testing.T) {
 
 func TestInject(t *testing.T) {
 	log := memlog.New("c")
-	log.Inject("rollcall.c.group.g1.n1.assigned", []byte(`{}`))
+	broken := log.Inject("rollcall.c.group.n1.n1.planned", []byte(`{}`)) // a group may have the id of a node
 	bad := log.Inject("rollcall.c.node.n1.n2.suspected", []byte(`{}`))
 	newer := log.Inject("rollcall.c.node.n2.n2.resurrected", []byte(`{}`))
 	var decode *events.DecodeError
 
 	rec, err := read(t, log, events.Filter{}, events.From{})
-	if !errors.As(err, &decode) || !errors.Is(err, events.ErrInvalid) || decode.Position != bad || rec.Position != bad {
-		t.Errorf("first is %+v, error %v; want a DecodeError at %d, the group's event passed over", rec, err, bad)
+	if !errors.As(err, &decode) || !errors.Is(err, events.ErrInvalid) || decode.Position != broken || rec.Position != broken {
+		t.Errorf("first is %+v, error %v; want a DecodeError at %d", rec, err, broken)
+	}
+	if rec, err := log.LastOfGroup(t.Context(), "n1"); !errors.As(err, &decode) || rec.Position != broken {
+		t.Errorf("last of group n1 is %+v, error %v; want position %d and a DecodeError", rec, err, broken)
 	}
 	rec, err = read(t, log, events.Filter{Node: "n2"}, events.From{})
 	if !errors.As(err, &decode) || !errors.Is(err, events.ErrUnknownKind) || decode.Position != newer {

@@ -14,6 +14,7 @@ package memlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -33,7 +34,7 @@ type Log struct {
 	stored        []entry           // the event at position p is stored[p-1]
 	first         uint64            // position of the oldest event still readable
 	ids           map[string]uint64 // event id to position
-	last          map[string]uint64 // node to position of the newest event about it
+	last          map[string]uint64 // position of the newest event, by the filter of its node or group
 	denied        map[string]bool   // authors
 	away          bool
 	full          bool
@@ -106,7 +107,7 @@ func (l *Log) admit(ev events.Event, expect uint64) error {
 		return events.ErrDenied
 	}
 	var conflict, duplicate error
-	if last := l.last[ev.Node]; last != expect {
+	if last := l.last[events.Expectation(ev)]; last != expect {
 		conflict = fmt.Errorf("%w: it is at position %d, expected %d", events.ErrConflict, last, expect)
 	}
 	if position, ok := l.ids[ev.ID]; ok {
@@ -127,8 +128,8 @@ func (l *Log) admit(ev events.Event, expect uint64) error {
 func (l *Log) store(subject string, body []byte) uint64 {
 	l.stored = append(l.stored, entry{subject: subject, body: body, stored: time.Now().UTC()})
 	position := uint64(len(l.stored))
-	if _, node, _, _, _ := events.ParseSubject(subject); node != "" {
-		l.last[node] = position
+	if ev, err := events.ParseSubject(subject); err == nil || errors.Is(err, events.ErrUnknownKind) {
+		l.last[events.Expectation(ev)] = position
 	}
 	l.wake()
 	return position
@@ -143,14 +144,23 @@ func (l *Log) wake() {
 // Last implements [events.Log]. The newest event may be one that cannot be decoded: Last then returns its Position and
 // an [events.DecodeError].
 func (l *Log) Last(ctx context.Context, node string) (events.Recorded, error) {
+	return l.lastUnder(ctx, events.NodeFilter(l.cluster, node))
+}
+
+// LastOfGroup implements [events.Log], as Last does.
+func (l *Log) LastOfGroup(ctx context.Context, group string) (events.Recorded, error) {
+	return l.lastUnder(ctx, events.GroupFilter(l.cluster, group))
+}
+
+func (l *Log) lastUnder(ctx context.Context, filter string) (events.Recorded, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.reach(ctx); err != nil {
-		return events.Recorded{}, fmt.Errorf("last event about %s: %w", node, err)
+		return events.Recorded{}, fmt.Errorf("last event under %s: %w", filter, err)
 	}
-	position := l.last[node]
+	position := l.last[filter]
 	if position < l.first { // 0 when there is none
-		return events.Recorded{}, fmt.Errorf("last event about %s: %w", node, events.ErrNotFound)
+		return events.Recorded{}, fmt.Errorf("last event under %s: %w", filter, events.ErrNotFound)
 	}
 	return l.stored[position-1].decode(position)
 }

@@ -2,7 +2,6 @@ package memlog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"sort"
@@ -91,12 +90,8 @@ func (l *Log) waitWhile(ctx context.Context, blocked func() bool) error {
 	return ctx.Err()
 }
 
-// wanted applies filter to a subject. Of what is no event of a node, the events of groups pass nothing and the rest passes
-// a filter that asks for nothing in particular.
+// wanted applies filter to a subject. What is no event passes a filter that asks for nothing in particular.
 func wanted(filter events.Filter, subject string) bool {
-	_, node, author, kind, err := events.ParseSubject(subject)
-	if errors.Is(err, events.ErrGroupSubject) {
-		return false
-	}
-	return filter.Match(events.Event{Node: node, Author: author, Kind: kind})
+	ev, _ := events.ParseSubject(subject)
+	return filter.Match(ev)
 }

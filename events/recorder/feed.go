@@ -72,15 +72,16 @@ func (r *Recorder) fold(rec events.Recorded) {
 // skip passes over an event that nobody can read: as every fold refuses it, it changes nothing but the node's last
 // position. One that only a newer version can read is another matter: nothing more can be decided about its node.
 func (r *Recorder) skip(e *events.DecodeError) {
-	_, node, author, _, err := events.ParseSubject(e.Subject)
-	if errors.Is(e, events.ErrUnknownKind) {
+	ev, _ := events.ParseSubject(e.Subject) // as much of it as there is
+	node := ev.Node
+	if errors.Is(e, events.ErrUnknownKind) && node != "" {
 		r.logger.Error("a newer version wrote to the log: nothing is recorded about the node until this member is upgraded",
-			"node", node, "author", author, "position", e.Position, "reason", e.Err)
+			"node", node, "author", ev.Author, "position", e.Position, "reason", e.Err)
 	} else {
 		r.logger.Warn("unreadable event passed over", "subject", e.Subject, "position", e.Position, "reason", e.Err)
 	}
 	r.mu.Lock()
-	if err == nil || errors.Is(err, events.ErrUnknownKind) {
+	if node != "" {
 		r.unread[node] = e.Position
 		if errors.Is(e, events.ErrUnknownKind) {
 			r.newer[node] = fmt.Errorf("position %d: %w", e.Position, e.Err)

@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -58,19 +57,19 @@ func (v *Verifier) Next(position uint64, subject string, body []byte) error {
 	switch {
 	case errors.Is(err, events.ErrUnknownKind):
 		return fmt.Errorf("position %d (%.512s): %w", position, subject, err)
-	case errors.Is(err, events.ErrGroupSubject):
-		v.sum.Position = position
-		v.sum.Groups++
-		v.group(position, body)
-		return nil
 	case err != nil:
 		v.sum.Position = position
-		_, node, author, kind, _ := events.ParseSubject(subject) // as much of it as there is
-		v.find(Finding{Severity: Violation, Rule: "I15", Position: position, Node: node, Author: author, Kind: kind,
+		ev, _ := events.ParseSubject(subject) // as much of it as there is
+		v.find(Finding{Severity: Violation, Rule: "I15", Position: position, Node: ev.Node, Author: ev.Author, Kind: ev.Kind,
 			Text: fmt.Sprintf("it cannot be read: %v", err)})
 		return nil
 	}
 	v.sum.Position = position
+	if rec.Group != "" {
+		v.sum.Groups++
+		v.group(rec)
+		return nil
+	}
 	v.sum.Events++
 	v.event(rec)
 	return nil
@@ -107,15 +106,13 @@ func (v *Verifier) event(rec events.Recorded) {
 	}
 }
 
-// group looks at what all events have in common.
-func (v *Verifier) group(position uint64, body []byte) {
-	var attributes struct{ ID string }
-	if json.Unmarshal(body, &attributes) != nil {
-		return
+// group looks at what all events have in common. Who directs a group, and what follows from that, the assignments view says.
+func (v *Verifier) group(rec events.Recorded) {
+	if first, twice := v.identify(rec.ID, rec.Position); twice {
+		v.about(rec, Violation, "I2", fmt.Sprintf("its id %s was used at position %d", rec.ID, first))
 	}
-	if first, twice := v.identify(attributes.ID, position); twice {
-		v.find(Finding{Severity: Violation, Rule: "I2", Position: position,
-			Text: fmt.Sprintf("its id %.64s was used at position %d", attributes.ID, first)})
+	if rec.Mismatch != "" {
+		v.about(rec, Violation, "I3", rec.Mismatch)
 	}
 }
 

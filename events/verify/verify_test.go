@@ -65,6 +65,13 @@ func five(t *testing.T) *book {
 	return b
 }
 
+// resign appends an event of a group.
+func (b *book) resign(id string) {
+	ev := b.event(events.Resigned, "", "n1", 0)
+	ev.ID, ev.Group = id, "g1"
+	b.append(ev)
+}
+
 // read verifies the log and returns the findings.
 func (b *book) read() ([]verify.Finding, verify.Summary) {
 	b.t.Helper()
@@ -104,7 +111,7 @@ func TestWholeLog(t *testing.T) {
 	b.say(events.Left, "n5", "n5", 3)
 	b.say(events.Partitioned, "n4", "n4", 2)
 	b.say(events.IDConflict, "n4", "n4", 2)
-	b.entries = append(b.entries, entry{"rollcall.test.group.g1.n1.assigned", []byte(`{"id":"01957600-0000-7000-8000-00000000ffff"}`)})
+	b.resign("01957600-0000-7000-8000-00000000ffff")
 	found, sum := b.read()
 	for _, f := range found {
 		t.Errorf("found %v", f)
@@ -139,7 +146,7 @@ func TestPlantedFaults(t *testing.T) {
 			b.append(ev)
 		}, verify.Violation, "I2", 6, "used at position 2"},
 		{"a group's event uses an event's id (I2)", func(b *book) {
-			b.entries = append(b.entries, entry{"rollcall.test.group.g1.n1.assigned", []byte(`{"id":"01957600-0000-7000-8000-000000000002"}`)})
+			b.resign("01957600-0000-7000-8000-000000000002")
 		}, verify.Violation, "I2", 6, "used at position 2"},
 		{"the body names another author (I3)", func(b *book) {
 			suspect(b)
