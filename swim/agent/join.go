@@ -43,11 +43,16 @@ func (a *Agent) Join(ctx context.Context, seeds []netip.AddrPort) (int, error) {
 	return asked - len(errs), nil
 }
 
-func (a *Agent) joinOne(ctx context.Context, seed netip.AddrPort) error {
+func (a *Agent) joinOne(ctx context.Context, seed netip.AddrPort) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeLimit)
 	defer cancel()
 	stop := context.AfterFunc(a.ctx, cancel)
 	defer stop()
+	defer func() {
+		if err != nil && a.ctx.Err() != nil {
+			err = ErrClosed // whatever Close broke off
+		}
+	}()
 	state := make(chan []byte, 1)
 	select {
 	case a.inbox <- input{Input: swim.Join(seed, 0), reply: state}:

@@ -1,0 +1,78 @@
+package agent
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"rollcall/swim"
+)
+
+// TestSlowSubscriber: each reader has its own bound, and learns with its next notice how many it missed.
+func TestSlowSubscriber(t *testing.T) {
+	subs := newSubscribers()
+	quick, slow := subs.add(10), subs.add(2)
+	publish := func(count int) {
+		for range count {
+			subs.publish(swim.Transition{Kind: swim.TransitionJoined})
+		}
+	}
+	missed := func(s *Subscription) (counts []uint64) {
+		for range len(s.C) {
+			counts = append(counts, (<-s.C).Missed)
+		}
+		return counts
+	}
+	publish(7)
+	if got := missed(slow); len(got) != 2 || got[0]+got[1] != 0 {
+		t.Errorf("slow: %v", got)
+	}
+	publish(1)
+	if got := missed(slow); len(got) != 1 || got[0] != 5 {
+		t.Errorf("slow missed %v, want 5", got)
+	}
+	publish(1)
+	if got := missed(slow); len(got) != 1 || got[0] != 0 {
+		t.Errorf("slow was told again: %v", got)
+	}
+	total := uint64(0)
+	for _, m := range missed(quick) {
+		total += m
+	}
+	if total != 0 {
+		t.Errorf("quick missed %d", total)
+	}
+	slow.Close()
+	slow.Close()
+	if _, ok := <-slow.C; ok {
+		t.Error("open after Close")
+	}
+	publish(1)
+	if got := len(quick.C); got != 1 {
+		t.Errorf("quick has %d after another closed", got)
+	}
+	subs.close()
+}
+
+// TestSubscribeToChanges: what others do arrives typed and in order, and a bound below one is one.
+func TestSubscribeToChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork(t)
+		agents := w.form(3)
+		sub, tiny := agents[0].Subscribe(16), agents[0].Subscribe(-1)
+		if err := agents[1].SetTags(t.Context(), swim.Tags{{Key: "a", Value: "b"}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := agents[1].Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []swim.TransitionKind{swim.TransitionTagged, swim.TransitionLeft} {
+			if n := <-sub.C; n.Kind != want || n.Subject != "n2" || n.Own {
+				t.Errorf("got %v %s, want %v of n2", n.Kind, n.Subject, want)
+			}
+		}
+		if n := <-tiny.C; n.Kind != swim.TransitionTagged {
+			t.Errorf("got %v", n.Kind)
+		}
+		closeAll(t, agents...)
+	})
+}
