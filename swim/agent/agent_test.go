@@ -61,8 +61,13 @@ func TestJoinAndLeave(t *testing.T) {
 				t.Errorf("member %d holds n1 %v", i+1, m.State)
 			}
 		}
-		if n := <-sub.C; n.Kind != swim.TransitionLeft || n.Subject != "n1" || n.Missed != 0 {
-			t.Errorf("notice %+v", n)
+		select {
+		case n := <-sub.C:
+			if n.Kind != swim.TransitionLeft || n.Subject != "n1" || n.Missed != 0 {
+				t.Errorf("notice %+v", n)
+			}
+		default:
+			t.Error("no notice of the departure")
 		}
 		closeAll(t, agents...)
 	})
