@@ -43,7 +43,7 @@ const logReadMax = 15 * time.Second
 // read calls fn with the views that the request asks for: as they are, once min_position is reached, or as of at.
 func (a *api) read(r *http.Request, fn func(v *projections.Views)) (answer, error) {
 	query := r.URL.Query()
-	at, given, err := instant(query)
+	at, given, err := instant(query, "at")
 	if err != nil {
 		return answer{}, err
 	}

@@ -2,9 +2,7 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -86,29 +84,14 @@ func (a *api) devPartition(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var body partitionJSON
-	dec := json.NewDecoder(r.Body)
-	dec.DisallowUnknownFields()
-	err := dec.Decode(&body)
-	if err == nil {
-		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("something follows the object")
-		}
-	}
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return problemf(http.StatusRequestEntityTooLarge, "body-too-large", "The body is too large",
-			"at most %d bytes are read", large.Limit)
-	case err != nil:
-		return problemf(http.StatusBadRequest, "bad-body", "The body cannot be read",
-			`%v; want {"groups":[["n1","n2"],["n3"]]}, or {"groups":[]} to heal`, err)
+	if err := readBody(r, &body, `{"groups":[["n1","n2"],["n3"]]}, or {"groups":[]} to heal`); err != nil {
+		return err
 	}
 	seen := make(map[string]bool)
 	for _, group := range body.Groups {
 		for _, id := range group {
 			if !events.ValidID(id) || seen[id] {
-				return problemf(http.StatusBadRequest, "bad-body", "The body cannot be read",
-					"%.80q is not an id, or stands in two places", id)
+				return badBody("%.80q is not an id, or stands in two places", id)
 			}
 			seen[id] = true
 		}

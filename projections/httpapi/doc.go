@@ -9,10 +9,14 @@
 // or time (at). Errors are problem details (RFC 9457) that say what is wrong, why, and what to do. A query
 // parameter that a route does not know is refused: a misspelt filter must not look like an answer.
 //
+// Services are found by tag expressions (projections.Selector) and picked by a strategy; /sd/prometheus lists them as targets.
+// Two instants are compared with /v1/diff. The views are paused, resumed and rebuilt, and a parked node retried or skipped,
+// with POST to /v1/projections.
+//
 // The event stream sends each position once and in order, resumes from Last-Event-ID, and ends with an event named
 // "end" that says why when the server ends it: a projector that stops, or a client too slow to follow.
 //
 // Limits: there is no authentication here; serve it on loopback or behind something that has it. At most StreamsMax
-// streams are open at once. The routes under /dev exist only when Config.Dev is set, and answer only requests that no
-// other site can have sent.
+// streams are open at once, and whose turn it is is remembered for TurnsMax filters. A POST is answered only when no other site
+// can have sent it; the routes under /dev exist only when Config.Dev is set.
 package httpapi

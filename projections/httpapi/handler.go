@@ -47,6 +47,7 @@ type api struct {
 	p       *projector.Projector
 	log     *slog.Logger
 	streams chan struct{} // one token an open stream
+	turns   turns
 	frames  frames
 }
 
@@ -64,9 +65,14 @@ func (a *api) routes() []route {
 		{"GET", "/v1/nodes", filter, a.nodes},
 		{"GET", "/v1/nodes/{id}", []string{"at", "min_position"}, a.node},
 		{"GET", "/v1/nodes/{id}/history", []string{"at", "min_position"}, a.history},
+		{"GET", "/v1/services", filter, a.services},
+		{"GET", "/v1/pick", []string{"tag", "status", "strategy", "key", "min_position"}, a.pick},
+		{"GET", "/v1/diff", []string{"from", "to"}, a.diff},
 		{"GET", "/v1/events", []string{"from", "node", "kind", "limit", "min_position"}, a.events},
 		{"GET", "/v1/events/stream", []string{"from", "node", "kind"}, a.stream},
 		{"GET", "/v1/projections", nil, a.projections},
+		{"POST", "/v1/projections/{name}/{action}", nil, a.control},
+		{"GET", "/sd/prometheus", []string{"tag", "status"}, a.prometheus},
 		{"GET", "/livez", nil, a.livez},
 		{"GET", "/readyz", nil, a.readyz},
 		{"GET", "/openapi.json", nil, a.openapi},

@@ -28,6 +28,7 @@ type world struct {
 	server *httptest.Server
 	stop   context.CancelFunc
 	at     time.Time
+	tags   map[string]string // of who joins next; nil: role=worker and zone=<id>
 }
 
 // newWorld starts everything; change adjusts the server's configuration.
@@ -72,13 +73,13 @@ func (w *world) say(kind events.Kind, node, author string, incarnation uint64, e
 		Incarnation: incarnation, Evidence: evidence.Raw(),
 	}
 	if kind == events.Joined {
-		ev.Address, ev.Tags = "127.0.0.1:7001", map[string]string{"role": "worker", "zone": node}
+		ev.Address, ev.Tags = "127.0.0.1:7001", w.tags
+		if w.tags == nil {
+			ev.Tags = map[string]string{"role": "worker", "zone": node}
+		}
 	}
-	var expect uint64
-	if last, err := w.log.Last(w.t.Context(), node); err == nil {
-		expect = last.Position
-	}
-	position, err := w.log.Append(w.t.Context(), ev, expect)
+	newest, _ := w.log.Last(w.t.Context(), node) // at position 0 where there is none, and with one where it cannot be read
+	position, err := w.log.Append(w.t.Context(), ev, newest.Position)
 	if err != nil {
 		w.t.Fatal(err)
 	}

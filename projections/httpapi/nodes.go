@@ -18,6 +18,22 @@ type nodeJSON struct {
 	Since         stamp             `json:"since"`
 	SincePosition uint64            `json:"since_position"`
 	Accusers      []string          `json:"accusers"`
+	Parked        *parkedJSON       `json:"parked,omitempty"` // why all the above stands still; absent while it does not
+}
+
+// parkedJSON says which unreadable event keeps a node from being shown as it is.
+type parkedJSON struct {
+	Position uint64 `json:"position"` // of the first unreadable event
+	Events   uint64 `json:"events"`   // that are unreadable
+	Waiting  uint64 `json:"waiting"`  // that came since, and will show once those are skipped or read
+	Reason   string `json:"reason"`
+}
+
+func renderParked(p *projections.Parked) *parkedJSON {
+	if p == nil {
+		return nil
+	}
+	return &parkedJSON{Position: p.Position, Events: p.Events, Waiting: p.Waiting, Reason: p.Reason}
 }
 
 // nodeDetail is one node by itself.
@@ -41,6 +57,7 @@ func renderNode(n *projections.Node) nodeJSON {
 	out := nodeJSON{
 		ID: n.ID, Address: n.Address, State: n.State, Incarnation: n.Incarnation, Tags: n.Tags,
 		Since: stamp(n.Since), SincePosition: n.SincePosition, Accusers: n.Accusers,
+		Parked: renderParked(n.Parked),
 	}
 	if out.Tags == nil {
 		out.Tags = map[string]string{}

@@ -52,6 +52,8 @@ func (a *api) problemOf(ctx context.Context, err error) *problem {
 	switch {
 	case errors.As(err, &p):
 		return p
+	case controlProblem(err) != nil:
+		return controlProblem(err)
 	case errors.Is(err, events.ErrIncomplete):
 		p = problemf(http.StatusGone, "history-incomplete", "The log no longer reaches back that far", "%v", err)
 		if info, ierr := a.p.Log().Info(ctx); ierr == nil {
@@ -61,7 +63,7 @@ func (a *api) problemOf(ctx context.Context, err error) *problem {
 		return p
 	case errors.Is(err, projector.ErrFuture):
 		return problemf(http.StatusBadRequest, "in-the-future", "That instant is not reached yet",
-			"%v; leave at= out for what is known now", err)
+			"%v; leave it out for what is known now", err)
 	case errors.Is(err, projector.ErrTooFar):
 		return problemf(http.StatusBadRequest, "too-far", "That instant is too far from any snapshot",
 			"%v; ask for a later one", err)

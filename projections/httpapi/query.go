@@ -64,37 +64,34 @@ func position(query url.Values, name string) (uint64, error) {
 // positionMax leaves room for the position after it.
 const positionMax = 1 << 62
 
-// instant reads at=, a position or a time.
-func instant(query url.Values) (at projector.At, given bool, err error) {
-	s, err := single(query, "at")
-	if err != nil || !query.Has("at") {
+// instant reads a parameter that is a position or a time.
+func instant(query url.Values, name string) (at projector.At, given bool, err error) {
+	s, err := single(query, name)
+	if err != nil || !query.Has(name) {
 		return at, false, err
 	}
 	if query.Has("min_position") {
-		return at, false, badParam("at", "it cannot go with min_position: one asks for the past, the other for the future")
+		return at, false, badParam(name, "it cannot go with min_position: one asks for the past, the other for the future")
 	}
 	if !strings.ContainsAny(s, "-:") {
-		n, perr := position(query, "at")
+		n, perr := position(query, name)
 		if perr == nil && n > 0 {
 			return projector.At{Position: n}, true, nil
 		}
 	} else if t, terr := time.Parse(time.RFC3339, s); terr == nil {
 		return projector.At{Time: t}, true, nil
 	}
-	return at, false, badParam("at", "%.60q is neither a position (a whole number from 1) nor an RFC 3339 time such as "+
+	return at, false, badParam(name, "%.60q is neither a position (a whole number from 1) nor an RFC 3339 time such as "+
 		"2026-03-01T12:00:00Z; a + in it is written %%2B", s)
 }
 
 // nodeFilter chooses nodes.
 type nodeFilter struct {
 	states []events.State
-	tags   []tagWanted
+	tags   projections.Selector
 }
 
-type tagWanted struct{ key, value string }
-
-func parseNodeFilter(query url.Values) (nodeFilter, error) {
-	var f nodeFilter
+func parseNodeFilter(query url.Values) (f nodeFilter, err error) {
 	for _, list := range query["status"] {
 		for name := range strings.SplitSeq(list, ",") {
 			var s events.State
@@ -104,26 +101,14 @@ func parseNodeFilter(query url.Values) (nodeFilter, error) {
 			f.states = append(f.states, s)
 		}
 	}
-	for _, tag := range query["tag"] {
-		key, value, ok := strings.Cut(tag, "=")
-		if !ok || key == "" {
-			return f, badParam("tag", "%.80q is not key=value, as in tag=role=worker", tag)
-		}
-		f.tags = append(f.tags, tagWanted{key, value})
+	if f.tags, err = projections.ParseSelector(query["tag"]...); err != nil {
+		return f, badParam("tag", "%v", err)
 	}
 	return f, nil
 }
 
 func (f nodeFilter) match(n *projections.Node) bool {
-	if len(f.states) > 0 && !slices.Contains(f.states, n.State) {
-		return false
-	}
-	for _, t := range f.tags {
-		if v, ok := n.Tags[t.key]; !ok || v != t.value {
-			return false
-		}
-	}
-	return true
+	return (len(f.states) == 0 || slices.Contains(f.states, n.State)) && f.tags.Match(n.Tags)
 }
 
 // eventFilter reads node= and kind=.

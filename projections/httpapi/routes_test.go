@@ -14,43 +14,6 @@ import (
 	"rollcall/projections/httpapi"
 )
 
-func TestAnswersAreAsDescribed(t *testing.T) {
-	w := newWorld(t, nil)
-	if r := w.get("/v1/nodes"); r.status != http.StatusOK {
-		t.Errorf("empty log: %d %s", r.status, r.raw)
-	} else {
-		conforms(t, "Nodes", r.body)
-	}
-	w.episode()
-	w.log.Inject("rollcall.test.node.n2.n2.tagged", []byte("not JSON"))
-	w.say(events.HealthCheckFailed, "n1", "n2", 1, events.Evidence{Phi: 8.5})
-	w.settle()
-	for path, name := range map[string]string{
-		"/v1/nodes":                    "Nodes",
-		"/v1/nodes?at=4":               "Nodes",
-		"/v1/nodes/n3":                 "NodeAnswer",
-		"/v1/nodes/n2":                 "NodeAnswer",
-		"/v1/nodes/n3/history":         "History",
-		"/v1/nodes/n3/history?at=5":    "History",
-		"/v1/events":                   "Events",
-		"/v1/events?node=n3&limit=2":   "Events",
-		"/v1/projections":              "Projections",
-		"/livez":                       "Health",
-		"/readyz":                      "Health",
-		"/v1/nodes/n9":                 "Problem",
-		"/v1/nodes?colour=red":         "Problem",
-		"/v1/nodes?at=99":              "Problem",
-		"/nothing":                     "Problem",
-		"/v1/nodes?min_position=8":     "Nodes",
-		"/v1/nodes?status=alive,left":  "Nodes",
-		"/v1/events?kind=failed":       "Events",
-		"/v1/nodes/n1?min_position=1":  "NodeAnswer",
-		"/v1/events?from=4&limit=1000": "Events",
-	} {
-		t.Run(path, func(t *testing.T) { conforms(t, name, w.get(path).body) })
-	}
-}
-
 func TestNodeSaysWhoBroughtItsState(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, id := range []string{"n1", "n2"} {
@@ -87,6 +50,10 @@ func TestFilters(t *testing.T) {
 		"tag=role=other":                  "",
 		"tag=zone=n1&status=left":         "",
 		"tag=" + url.QueryEscape("role="): "",
+		"tag=zone+in+(n1,n3),role":        "n1 n3",
+		"tag=!zone=n1":                    "n2 n3",
+		"tag=zone^=n&tag=zone!=n2":        "n1 n3",
+		"tag=" + url.QueryEscape(`"zone" in ("n2", n1)`) + "&status=alive": "n1",
 	} {
 		r := w.get("/v1/nodes?" + query)
 		if got := ids(r); r.status != http.StatusOK || got != want {
@@ -141,7 +108,26 @@ func TestProblems(t *testing.T) {
 		{"GET", "/v1/projections?x=", 400, "unknown-parameter"},
 		{"GET", "/v1/nodes?status=dead", 400, "bad-parameter"},
 		{"GET", "/v1/nodes?status=", 400, "bad-parameter"},
-		{"GET", "/v1/nodes?tag=worker", 400, "bad-parameter"},
+		{"GET", "/v1/nodes?tag=", 400, "bad-parameter"},
+		{"GET", "/v1/nodes?tag=%3Dworker", 400, "bad-parameter"},
+		{"GET", "/v1/services?tag=zone+in+(a", 400, "bad-parameter"},
+		{"GET", "/v1/services?status=dead", 400, "bad-parameter"},
+		{"GET", "/v1/services?at=99", 400, "in-the-future"},
+		{"GET", "/v1/pick?tag=role=db", 404, "no-match"},
+		{"GET", "/v1/pick?status=left", 404, "no-match"},
+		{"GET", "/v1/pick?strategy=best", 400, "bad-parameter"},
+		{"GET", "/v1/pick?strategy=rendezvous", 400, "bad-parameter"},
+		{"GET", "/v1/pick?strategy=random&key=a", 400, "bad-parameter"},
+		{"GET", "/v1/pick?key=a&key=b", 400, "bad-parameter"},
+		{"GET", "/v1/pick?at=3", 400, "unknown-parameter"},
+		{"GET", "/v1/diff", 400, "bad-parameter"},
+		{"GET", "/v1/diff?from=x", 400, "bad-parameter"},
+		{"GET", "/v1/diff?from=1&to=0", 400, "bad-parameter"},
+		{"GET", "/v1/diff?from=1&to=99", 400, "in-the-future"},
+		{"POST", "/v1/diff?from=1", 405, "method-not-allowed"},
+		{"POST", "/v1/projections/colours/rebuild", 404, "no-such-projection"},
+		{"POST", "/v1/projections/registry/explode", 404, "no-such-action"},
+		{"POST", "/v1/projections/registry/skip", 400, "bad-body"},
 		{"GET", "/v1/nodes?tag=%zz", 400, "bad-parameter"},
 		{"GET", "/v1/nodes?at=yesterday", 400, "bad-parameter"},
 		{"GET", "/v1/nodes?at=0", 400, "bad-parameter"},
@@ -182,7 +168,7 @@ func TestHistoryIncompleteNamesTheFirstPosition(t *testing.T) {
 	w := newWorld(t, nil)
 	w.episode()
 	w.log.Trim(4)
-	for _, path := range []string{"/v1/nodes?at=6"} {
+	for _, path := range []string{"/v1/nodes?at=6", "/v1/diff?from=2", "/v1/diff?from=5&to=6", "/v1/services?at=6"} {
 		r := w.get(path)
 		if r.status != http.StatusGone || r.body["type"] != "urn:rollcall:problem:history-incomplete" || r.body["first"] != 4.0 {
 			t.Errorf("%s: %d %s", path, r.status, r.raw)

@@ -19,6 +19,45 @@ type projectionsJSON struct {
 	Folded      uint64           `json:"folded"` // events since the start
 	Snapshot    *snapshotJSON    `json:"snapshot,omitempty"`
 	Rejected    rejectedJSON     `json:"rejected"`
+	Sum         sumJSON          `json:"sum"`
+	Parked      []parkedNodeJSON `json:"parked"`
+	Rebuild     *rebuildJSON     `json:"rebuild,omitempty"` // that goes on, or the last
+}
+
+// sumJSON is a hash over the views: equal at equal positions on every projector that skipped the same (I9).
+type sumJSON struct {
+	Position uint64 `json:"position"` // at which it was taken; may be behind that of the answer
+	SHA256   string `json:"sha256"`
+}
+
+type parkedNodeJSON struct {
+	Node string `json:"node"`
+	parkedJSON
+}
+
+type rebuildJSON struct {
+	Running     bool    `json:"running"`
+	Position    uint64  `json:"position"`
+	Target      uint64  `json:"target"`
+	Started     stamp   `json:"started"`
+	Ended       stamp   `json:"ended"`        // null while it runs
+	SecondsLeft float64 `json:"seconds_left"` // estimated; 0 when it does not run, or has just begun
+	Changed     bool    `json:"changed"`      // what was shown before was wrong
+	Error       string  `json:"error,omitempty"`
+}
+
+func renderRebuild(b projector.Rebuilding) *rebuildJSON {
+	if b.Started.IsZero() {
+		return nil
+	}
+	out := &rebuildJSON{
+		Running: b.Running, Position: b.Position, Target: b.Target, Started: stamp(b.Started), Ended: stamp(b.Ended),
+		SecondsLeft: b.Left.Seconds(), Changed: b.Changed,
+	}
+	if b.Err != nil {
+		out.Error = b.Err.Error()
+	}
+	return out
 }
 
 type logJSON struct {
@@ -32,6 +71,7 @@ type projectionJSON struct {
 	Name     string `json:"name"`
 	Version  int    `json:"version"`
 	Position uint64 `json:"position"`
+	SHA256   string `json:"sha256"` // of its state at the position of sum
 }
 
 type snapshotJSON struct {
@@ -59,6 +99,7 @@ func (a *api) projections(w http.ResponseWriter, r *http.Request) error {
 		Log:      logJSON{Identity: s.Identity, Last: s.Last, Heartbeat: stamp(s.Heartbeat)},
 		Folded:   s.Folded,
 		Rejected: rejectedJSON{Total: s.RejectedTotal, Last: []rejectedItemJSON{}},
+		Parked:   []parkedNodeJSON{}, Rebuild: renderRebuild(s.Rebuild),
 	}
 	if s.Stopped != nil {
 		out.Stopped = s.Stopped.Error()
@@ -66,8 +107,13 @@ func (a *api) projections(w http.ResponseWriter, r *http.Request) error {
 	if s.LogError != nil {
 		out.Log.Error = s.LogError.Error()
 	}
+	sum := a.p.Sum()
+	out.Sum = sumJSON{sum.Position, sum.SHA256}
 	for _, v := range projections.Versions() {
-		out.Projections = append(out.Projections, projectionJSON{Name: v.Name, Version: v.Version, Position: s.Position})
+		out.Projections = append(out.Projections, projectionJSON{v.Name, v.Version, s.Position, sum.Views[v.Name]})
+	}
+	for _, n := range s.Parked {
+		out.Parked = append(out.Parked, parkedNodeJSON{n.ID, *renderParked(n.Parked)})
 	}
 	if s.Snapshot.Position > 0 {
 		out.Snapshot = &snapshotJSON{
@@ -93,9 +139,16 @@ func (a *api) livez(w http.ResponseWriter, r *http.Request) error {
 // readyz says whether the views have caught up with the log since the start.
 func (a *api) readyz(w http.ResponseWriter, r *http.Request) error {
 	s := a.p.Status()
+	if !s.Ready {
+		return a.notReady()
+	}
+	return send(w, r, healthJSON{"ready", s.Position})
+}
+
+// notReady says why the views do not hold the whole log yet.
+func (a *api) notReady() error {
+	s := a.p.Status()
 	switch {
-	case s.Ready:
-		return send(w, r, healthJSON{"ready", s.Position})
 	case s.Stopped != nil:
 		return s.Stopped
 	case s.Heartbeat.IsZero():

@@ -1,0 +1,83 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"rollcall/projections"
+)
+
+// instantJSON is where one side of a diff stands.
+type instantJSON struct {
+	Position uint64 `json:"position"`
+	Time     stamp  `json:"time"`
+}
+
+// changeJSON is what became of one node. A side on which the log did not name the node is absent.
+type changeJSON struct {
+	ID     string    `json:"id"`
+	Fields []string  `json:"fields"`
+	Before *nodeJSON `json:"before,omitempty"`
+	After  *nodeJSON `json:"after,omitempty"`
+}
+
+func renderChanges(list []projections.Change) []changeJSON {
+	out := make([]changeJSON, 0, len(list))
+	side := func(n *projections.Node) *nodeJSON {
+		if n == nil {
+			return nil
+		}
+		rendered := renderNode(n)
+		return &rendered
+	}
+	for _, c := range list {
+		out = append(out, changeJSON{ID: c.ID, Fields: c.Fields, Before: side(c.Before), After: side(c.After)})
+	}
+	return out
+}
+
+// diff answers with what changed on the roll between two instants; without to, until now.
+func (a *api) diff(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	from, given, err := instant(query, "from")
+	if err != nil {
+		return err
+	}
+	if !given {
+		return badParam("from", "it is needed: a position or an RFC 3339 time")
+	}
+	to, untilThen, err := instant(query, "to")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), logReadMax)
+	defer cancel()
+	before, err := a.p.AsOf(ctx, from)
+	if err != nil {
+		return err
+	}
+	ans := answer{Cluster: a.p.Cluster()}
+	var after *projections.Views
+	if untilThen {
+		after, err = a.p.AsOf(ctx, to)
+	} else {
+		a.p.View(func(v *projections.Views) { after = v.Clone() })
+		ans.Lag = a.lagAt(after.Position())
+	}
+	if err != nil {
+		return err
+	}
+	ans.Position, ans.Time = after.Position(), stamp(after.Stored())
+	d := projections.DiffOf(before.Registry, after.Registry)
+	return send(w, r, struct {
+		answer
+		From    instantJSON  `json:"from"`
+		To      instantJSON  `json:"to"`
+		Added   []changeJSON `json:"added"`
+		Changed []changeJSON `json:"changed"`
+		Removed []changeJSON `json:"removed"`
+	}{
+		ans, instantJSON{before.Position(), stamp(before.Stored())}, instantJSON{after.Position(), stamp(after.Stored())},
+		renderChanges(d.Added), renderChanges(d.Changed), renderChanges(d.Removed),
+	})
+}
