@@ -76,6 +76,7 @@ func (n *Node) add(id ID, addr netip.AddrPort) *member {
 
 // forget drops a row that is not live.
 func (n *Node) forget(m *member) {
+	n.abandonProbe(m)
 	n.queue.drop(m.ref)
 	n.refs.drop(n.members, m.ref)
 	n.members[m.ref] = nil
