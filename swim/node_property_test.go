@@ -142,9 +142,9 @@ func (w *witness) step(t *rapid.T, in Input) {
 		t.Fatalf("the same seed and inputs gave %+v and %+v", effects, twin)
 	}
 	for _, e := range effects {
-		w.take(t, n, e)
+		w.take(t, e)
 		if e.Kind == EffectTransition && e.Transition.Kind == TransitionFailed && e.Transition.Evidence.Reason != "" {
-			checkVerdict(t, n, e.Transition)
+			w.checkVerdict(t, e.Transition)
 		}
 	}
 	checkNode(t, n)
@@ -171,7 +171,7 @@ func (w *witness) step(t *rapid.T, in Input) {
 	}
 }
 
-func (w *witness) take(t *rapid.T, n *Node, e Effect) {
+func (w *witness) take(t *rapid.T, e Effect) {
 	switch e.Kind {
 	case EffectMember:
 		w.rows[e.Member.ID] = e.Member
@@ -196,7 +196,7 @@ func (w *witness) take(t *rapid.T, n *Node, e Effect) {
 }
 
 // checkVerdict: a verdict of one's own names a quorum of distinct accusers, the subject not among them (I8).
-func checkVerdict(t *rapid.T, n *Node, tr *Transition) {
+func (w *witness) checkVerdict(t *rapid.T, tr *Transition) {
 	var ids []ID
 	for _, a := range tr.Evidence.Accusers {
 		ids = append(ids, a.ID)
@@ -205,7 +205,13 @@ func checkVerdict(t *rapid.T, n *Node, tr *Transition) {
 	if len(slices.Compact(slices.Clone(ids))) != len(ids) || slices.Contains(ids, tr.Subject) {
 		t.Fatalf("%s failed on the word of %v", tr.Subject, ids)
 	}
-	if want := Quorum(n.Live() + 1); len(ids) < want { // it was live itself
+	live := 1 // the subject, until now
+	for _, m := range w.rows {
+		if m.State.Live() {
+			live++
+		}
+	}
+	if want := Quorum(live); len(ids) < want {
 		t.Fatalf("%s failed on the word of %v: fewer than %d", tr.Subject, ids, want)
 	}
 }
