@@ -21,7 +21,7 @@ import (
 func TestDeniedAppend(t *testing.T) {
 	url := guarded(t)
 	admin := connect(t, jslog.Config{URL: as(url, "admin"), Provision: true})
-	member := connect(t, jslog.Config{URL: as(url, "n1"), Name: "n1"})
+	member := connect(t, jslog.Config{URL: as(url, "n1"), Name: "n1", Inbox: jslog.MemberInbox("n1")})
 
 	joined := mustAppend(t, member, event(events.Joined, "n1"), 0)
 	own := event(events.Suspected, "n2")

@@ -41,8 +41,17 @@ type Config struct {
 	Name string
 	// CredsFile is a NATS credentials file; it is read again at every reconnect.
 	CredsFile string
+	// NKeyFile holds the seed of an nkey that the server knows as a user.
+	NKeyFile string
+	// CAFile holds the certificates, in PEM, that sign the servers'; it is read again at every reconnect. The connection
+	// is then over TLS, whatever the URL.
+	CAFile string
 	// TLS is used for a tls:// URL or a server that asks for it; nil means the system's roots.
 	TLS *tls.Config
+	// Inbox begins the subjects at which answers arrive. With the permissions of [MemberPermissions] it must be the
+	// member's own, [MemberInbox], and with those of [ReaderPermissions] the reader's, [ReaderInbox]. Empty means
+	// "_INBOX", where every user of an account may be listening.
+	Inbox string
 	// Provision makes the stream when it is not there at the start. A stream that is there is never changed, and one that
 	// is deleted later is not made again.
 	Provision bool
@@ -67,6 +76,10 @@ func (cfg Config) validate() error {
 		return errors.New("jslog: URL and InProcess are both empty: one of them must say where the log is")
 	case cfg.URL != "" && cfg.InProcess != nil:
 		return errors.New("jslog: URL and InProcess are both set: the log is in one place")
+	case cfg.CredsFile != "" && cfg.NKeyFile != "":
+		return errors.New("jslog: CredsFile and NKeyFile are both set: a connection has one user")
+	case cfg.TLS != nil && cfg.CAFile != "":
+		return errors.New("jslog: TLS and CAFile are both set: name the authority in one of them")
 	case cfg.Replicas < 0 || cfg.Replicas > replicasMax:
 		return fmt.Errorf("jslog: Replicas is %d: it must be 0 to %d", cfg.Replicas, replicasMax)
 	case cfg.AppendTimeout < 0:

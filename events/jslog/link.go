@@ -131,19 +131,28 @@ func failure(bound context.Context, err error) error {
 	return fmt.Errorf("%w: %w", events.ErrUnavailable, err)
 }
 
-// deniedPublish finds the subject in what a server says when it denies one.
-var deniedPublish = regexp.MustCompile(`(?i)permissions violation for publish to "([^"\s]+)"`)
+// What a server says when it denies something, and of which subject.
+var (
+	deniedPublish   = regexp.MustCompile(`(?i)permissions violation for publish to "([^"\s]+)"`)
+	deniedSubscribe = regexp.MustCompile(`(?i)permissions violation for subscription to "([^"\s]+)"`)
+)
 
-// denied ends what is in flight on the subject that err names.
+// denied ends what is in flight on the subject that err names; without an inbox, everything.
 func (k *link) denied(err error) {
-	match := deniedPublish.FindStringSubmatch(err.Error())
-	if match == nil {
-		return
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, x := range k.flying[match[1]] {
-		x.cancel(fmt.Errorf("%w: NATS permissions: publish to %s", events.ErrDenied, match[1]))
+	if match := deniedPublish.FindStringSubmatch(err.Error()); match != nil {
+		for _, x := range k.flying[match[1]] {
+			x.cancel(fmt.Errorf("%w: NATS permissions: publish to %s", events.ErrDenied, match[1]))
+		}
+	}
+	if match := deniedSubscribe.FindStringSubmatch(err.Error()); match != nil {
+		for _, flying := range k.flying {
+			for _, x := range flying {
+				x.cancel(fmt.Errorf("%w: NATS permissions: no answer can arrive at %s: set Inbox to what this user may subscribe to",
+					events.ErrDenied, match[1]))
+			}
+		}
 	}
 }
 
@@ -168,18 +177,41 @@ func (l *Log) dial() (*link, error) {
 	if l.cfg.InProcess != nil {
 		opts = append(opts, nats.InProcessServer(l.cfg.InProcess))
 	}
-	if l.cfg.CredsFile != "" {
-		opts = append(opts, nats.UserCredentials(l.cfg.CredsFile))
+	user, err := l.cfg.user()
+	if err != nil {
+		return nil, err
 	}
-	if l.cfg.TLS != nil {
-		opts = append(opts, nats.Secure(l.cfg.TLS))
-	}
-	nc, err := nats.Connect(l.cfg.URL, opts...)
+	nc, err := nats.Connect(l.cfg.URL, append(opts, user...)...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
 	k.nc = nc
 	return k, nil
+}
+
+// user is who connects, and how the server proves that it is one.
+func (cfg Config) user() ([]nats.Option, error) {
+	var opts []nats.Option
+	if cfg.CredsFile != "" {
+		opts = append(opts, nats.UserCredentials(cfg.CredsFile))
+	}
+	if cfg.NKeyFile != "" {
+		key, err := nats.NkeyOptionFromSeed(cfg.NKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("nkey in %s: %w", cfg.NKeyFile, err)
+		}
+		opts = append(opts, key)
+	}
+	if cfg.CAFile != "" {
+		opts = append(opts, nats.RootCAs(cfg.CAFile))
+	}
+	if cfg.TLS != nil {
+		opts = append(opts, nats.Secure(cfg.TLS))
+	}
+	if cfg.Inbox != "" {
+		opts = append(opts, nats.CustomInboxPrefix(cfg.Inbox))
+	}
+	return opts, nil
 }
 
 // pause is the time before attempt number n, from 1: it doubles up to pauseMax, and half of it is random, so that a

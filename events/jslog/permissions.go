@@ -2,14 +2,29 @@ package jslog
 
 import "rollcall/events"
 
-// Permissions are subjects that a NATS user may publish to and subscribe to.
+// Permissions are subjects that a NATS user may publish to and subscribe to, and none besides.
 type Permissions struct {
 	Publish   []string
 	Subscribe []string
+	Deny      []string // exceptions from Publish, where a wildcard cannot say it
 }
 
-// ReaderPermissions returns what a user needs to read the log of cluster, and nothing to write it with.
-func ReaderPermissions(cluster string) Permissions {
+// MemberInbox and ReaderInbox are the [Config.Inbox] of a user that may listen to its own answers alone. The two cannot
+// meet, whatever a member is called.
+func MemberInbox(member string) string { return "_INBOX.member." + member }
+
+// ReaderInbox is the inbox of a user that is no member, such as a projector.
+func ReaderInbox(name string) string { return "_INBOX.reader." + name }
+
+// ReaderPermissions returns what a user called name needs to read the log of cluster, and nothing to write it with.
+//
+// A consumer is part of reading, so a reader may make one and remove one. Consumers of others have names that cannot be
+// guessed and that a reader cannot list. A consumer may also push, to a subject of its maker's choice that somebody
+// listens to: what arrives at the republished subjects is therefore a hint that there is something to read, and only what is
+// read from the stream is the log's word.
+func ReaderPermissions(cluster, name string) Permissions { return reading(cluster, ReaderInbox(name)) }
+
+func reading(cluster, inbox string) Permissions {
 	stream := events.StreamName(cluster)
 	return Permissions{
 		Publish: []string{
@@ -19,21 +34,53 @@ func ReaderPermissions(cluster string) Permissions {
 			apiConsumerNext + stream + ".>",
 			apiConsumerDelete + stream + ".>",
 		},
-		Subscribe: []string{"_INBOX.>", livePrefix + events.ClusterFilter(cluster)},
+		Subscribe: []string{inbox + ".>", livePrefix + events.ClusterFilter(cluster)},
 	}
 }
 
-// MemberPermissions returns what the user of a member needs: to read the log, and to speak as itself and nobody else.
+// MemberPermissions returns what the user of a member needs: to read the log, and to speak as itself and nobody else, in
+// the vocabulary: of itself what only the node itself may say, of others what only others may.
 func MemberPermissions(cluster, member string) Permissions {
-	p := ReaderPermissions(cluster)
-	about := func(node, kind string) string {
-		return "rollcall." + cluster + ".node." + node + "." + member + "." + kind
+	p := reading(cluster, MemberInbox(member))
+	about := func(node string, kind events.Kind) string {
+		return events.Subject(events.Event{Cluster: cluster, Node: node, Author: member, Kind: kind})
 	}
-	p.Publish = append(p.Publish, about(member, "*"))
 	for _, kind := range events.Kinds() {
-		if !kind.ByOwner() {
-			p.Publish = append(p.Publish, about("*", string(kind)))
+		if kind.ByOwner() {
+			p.Publish = append(p.Publish, about(member, kind))
+		} else {
+			p.Publish = append(p.Publish, about("*", kind))
+			p.Deny = append(p.Deny, about(member, kind))
 		}
 	}
 	return p
+}
+
+// DirectorPermissions returns what the user of a member needs that may direct assignment groups: what a member needs, and
+// to plan, as itself, any group. Who directs a group is for the fold to say: a live member, one at a time.
+func DirectorPermissions(cluster, member string) Permissions {
+	p := MemberPermissions(cluster, member)
+	for _, kind := range events.GroupKinds() {
+		p.Publish = append(p.Publish, events.Subject(events.Event{Cluster: cluster, Group: "*", Author: member, Kind: kind}))
+	}
+	return p
+}
+
+// ProvisionerPermissions returns what it takes to make the stream of cluster, and to see that it is there. Who has them
+// can neither change a stream nor write to it.
+func ProvisionerPermissions(cluster, name string) Permissions {
+	stream := events.StreamName(cluster)
+	return Permissions{
+		Publish:   []string{apiStreamInfo + stream, apiStreamCreate + stream},
+		Subscribe: []string{ReaderInbox(name) + ".>"},
+	}
+}
+
+// AdministratorPermissions returns what it takes to look after streams and consumers of the account, deleting included. An
+// administrator reads everything and says nothing: no event is an administrator's.
+func AdministratorPermissions(cluster, name string) Permissions {
+	return Permissions{
+		Publish:   []string{"$JS.API.>"},
+		Subscribe: []string{ReaderInbox(name) + ".>", "$JS.EVENT.>", livePrefix + events.ClusterFilter(cluster)},
+	}
 }
