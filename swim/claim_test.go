@@ -63,15 +63,10 @@ func drawNews(t *rapid.T) *member {
 	return row(id, s, rapid.Uint64Range(1, 3).Draw(t, "incarnation"), accusers...)
 }
 
-type held struct {
-	incarnation uint64
-	state       State
-}
-
-func viewOf(n *Node) map[ID]held {
-	view := make(map[ID]held)
+func viewOf(n *Node) map[ID]claim {
+	view := make(map[ID]claim)
 	for _, m := range n.Members(nil) {
-		view[m.ID] = held{m.Incarnation, m.State}
+		view[m.ID] = claim{m.Incarnation, m.State}
 	}
 	return view
 }
@@ -82,10 +77,10 @@ func viewOf(n *Node) map[ID]held {
 func TestViewMerge(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		news := rapid.SliceOfN(rapid.Custom(drawNews), 1, 12).Draw(t, "news")
-		want := map[ID]held{"n1": {1, Alive}}
+		want := map[ID]claim{"n1": {1, Alive}}
 		for _, m := range news {
-			if old := want[m.id]; m.claim().overrides(claim{old.incarnation, old.state}) {
-				want[m.id] = held{m.incarnation, m.state}
+			if m.claim().overrides(want[m.id]) {
+				want[m.id] = m.claim()
 			}
 		}
 		order := rapid.Permutation(append(news, rapid.SliceOf(rapid.SampledFrom(news)).Draw(t, "again")...)).Draw(t, "order")
@@ -130,11 +125,11 @@ func TestI6FinalForItsIncarnation(t *testing.T) {
 				n.Step(testEpoch, ExchangeReply("n2", testAddr(2), seedState(row("n2", s, incarnation, "n3"))))
 			}
 		}
-		if got := viewOf(n)["n2"]; got != (held{5, final}) {
+		if got := viewOf(n)["n2"]; got != (claim{5, final}) {
 			t.Errorf("%v at 5 became %+v", final, got)
 		}
 		n.Step(testEpoch, Datagram("n9", testAddr(9), gossipOf(row("n2", Alive, 6))))
-		if got := viewOf(n)["n2"]; got != (held{6, Alive}) {
+		if got := viewOf(n)["n2"]; got != (claim{6, Alive}) {
 			t.Errorf("alive at 6 did not override %v at 5: %+v", final, got)
 		}
 	}

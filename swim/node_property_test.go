@@ -152,13 +152,13 @@ func (w *witness) step(t *rapid.T, in Input) {
 		t.Fatalf("stepped at %v, and due at %v", w.now, n.Deadline())
 	}
 	after := viewOf(n)
-	for id, b := range before {
-		a, ok := after[id]
-		if old, now := (claim{b.incarnation, b.state}), (claim{a.incarnation, a.state}); ok && old != now && !now.overrides(old) {
+	for id, old := range before {
+		now, ok := after[id]
+		if ok && old != now && !now.overrides(old) {
 			t.Fatalf("%s went from %v to %v", id, old, now) // I6
 		}
-		if !ok && b.state != Left {
-			t.Fatalf("%s was %v and is forgotten", id, b.state)
+		if !ok && old.state != Left {
+			t.Fatalf("%s was %v and is forgotten", id, old.state)
 		}
 	}
 	if len(after) != len(w.rows) {
