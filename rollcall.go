@@ -42,6 +42,8 @@ type Options struct {
 	Log         events.Log          // not closed by the member
 	Dir         string              // of the outbox and of what must survive a restart; one process at a time
 
+	OnMinority MinorityPolicy // MinorityWarn when empty
+
 	Protocol  swim.Config                                            // times and counts of the protocol; zero fields take the defaults
 	Transport func(swim.ID, netip.AddrPort) (agent.Transport, error) // in place of QUIC, given id and Bind; nil is QUIC
 	OnEvent   func(events.Recorded, events.Outcome)                  // every event of the log, in order; must be quick; may be nil
@@ -65,8 +67,12 @@ type Member struct {
 	feed   *logFeed
 	stale  chan uint64 // incarnations the log knows already, for the member to rise above
 
+	conflictMu sync.Mutex
+	conflictAt time.Time // of the last conflict recorded
+
 	endOnce  sync.Once
 	closing  sync.Once
+	closed   chan struct{} // closed at the end of Close
 	closeErr error
 }
 
@@ -77,7 +83,10 @@ func Join(ctx context.Context, opt Options) (*Member, error) {
 	if err := opt.validate(); err != nil {
 		return nil, err
 	}
-	m := &Member{opt: opt, log: opt.Logger, joined: make(chan struct{}), ending: make(chan struct{}), feed: newLogFeed(), stale: make(chan uint64, 1)}
+	m := &Member{
+		opt: opt, log: opt.Logger, feed: newLogFeed(), stale: make(chan uint64, 1),
+		joined: make(chan struct{}), ending: make(chan struct{}), closed: make(chan struct{}),
+	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
@@ -108,6 +117,9 @@ func (o Options) validate() error {
 		return fmt.Errorf("rollcall: member %s: Dir is required: the outbox is kept there", o.ID)
 	case o.Credentials == nil && o.Transport == nil:
 		return fmt.Errorf("rollcall: member %s: Credentials are required: no member talks to a stranger", o.ID)
+	}
+	if _, err := ParseMinorityPolicy(string(o.OnMinority)); err != nil {
+		return fmt.Errorf("rollcall: member %s: OnMinority: %w", o.ID, err)
 	}
 	if err := swim.NewTags(o.Tags).Validate(); err != nil {
 		return fmt.Errorf("rollcall: member %s: Tags: %w", o.ID, err)
@@ -150,7 +162,11 @@ func (m *Member) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := m.refuseDouble(ctx, transport); err != nil {
+		return errors.Join(err, transport.Close(ctx))
+	}
 	cfg := m.opt.Protocol
+	cfg.MinorityMute = m.opt.OnMinority == MinorityReadOnly
 	cfg.ID, cfg.Addr, cfg.Tags = swim.ID(m.opt.ID), m.advertised(transport), swim.NewTags(m.opt.Tags)
 	cfg.Incarnation = incarnation
 	if cfg.Seed == 0 {
@@ -162,6 +178,7 @@ func (m *Member) start(ctx context.Context) error {
 	}
 	m.work.Go(m.joinSeeds)
 	m.work.Go(m.learnFromLog)
+	m.work.Go(m.watchPartition)
 	m.work.Go(m.riseWhenStale)
 	return nil
 }
@@ -194,9 +211,7 @@ func (m *Member) listen() (agent.Transport, error) {
 	quic, err := quicnet.Listen(quicnet.Config{
 		Cluster: m.opt.Cluster, ID: swim.ID(m.opt.ID), Bind: m.opt.Bind, Credentials: m.opt.Credentials,
 		ResetKey: m.state.resetKey, Logger: m.log,
-		OnConflict: func(addr netip.AddrPort) {
-			m.log.Error("another process claims this member's id; stop one of them", "id", m.opt.ID, "address", addr)
-		},
+		OnConflict: m.conflicted,
 	})
 	if err != nil {
 		return nil, err
@@ -297,6 +312,9 @@ func (m *Member) Addr() netip.AddrPort { return m.agent.Status().Self.Addr }
 // Joined is closed when a seed has answered, or at once when there is none but the member itself.
 func (m *Member) Joined() <-chan struct{} { return m.joined }
 
+// Done is closed when the member has ended, by whatever way.
+func (m *Member) Done() <-chan struct{} { return m.closed }
+
 // Registry is this member's own view of the cluster, fed by the protocol and not by the log.
 func (m *Member) Registry() *agent.Registry { return m.agent.Registry() }
 
@@ -323,6 +341,9 @@ type Status struct {
 
 // SetTags replaces the member's tags.
 func (m *Member) SetTags(ctx context.Context, tags map[string]string) error {
+	if err := m.ReadOnly(); err != nil {
+		return err
+	}
 	return m.agent.SetTags(ctx, swim.NewTags(tags))
 }
 
@@ -362,6 +383,7 @@ func (m *Member) Close() error {
 		m.cancel()
 		m.work.Wait()
 		m.closeErr = errors.Join(err, m.box.Close())
+		close(m.closed)
 	})
 	return m.closeErr
 }

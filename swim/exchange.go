@@ -40,19 +40,29 @@ func (n *Node) appendState(b []byte) []byte {
 
 // applyState merges a peer's state. Nothing is applied of a block that breaks a rule.
 func (n *Node) applyState(b []byte, from Peer) bool {
-	if len(b) > StateMax {
+	body, ok := stateBody(b)
+	if !ok {
 		return false
 	}
-	r := reader{b: b}
-	version, count := r.byte(), r.uvarint()
-	if r.bad || version != wireVersion || count > viewMax || !holdsUpdates(r.b, int(count)) {
-		return false
-	}
+	r := reader{b: body}
 	var u update
 	for len(r.b) > 0 && r.update(&u) {
 		n.apply(&u, from, byState)
 	}
 	return true
+}
+
+// stateBody returns the updates of a state block, checked.
+func stateBody(b []byte) ([]byte, bool) {
+	if len(b) > StateMax {
+		return nil, false
+	}
+	r := reader{b: b}
+	version, count := r.byte(), r.uvarint()
+	if r.bad || version != wireVersion || count > viewMax || !holdsUpdates(r.b, int(count)) {
+		return nil, false
+	}
+	return r.b, true
 }
 
 // holdsUpdates reports whether a block is exactly so many whole updates: a block that was cut between two is not taken for
@@ -126,4 +136,23 @@ func (n *Node) recheck(m *member) {
 	m.edge.recheck, m.edge.differs = 0, true
 	n.seq++
 	n.send(m.peer(), &message{typ: messagePing, seq: n.seq}, nil)
+}
+
+// EmptyState is a state block that tells nothing; whoever gets it answers with its own.
+func EmptyState() []byte { return []byte{wireVersion, 0} }
+
+// FindInState returns what a state block says of id, if the block is well formed.
+func FindInState(block []byte, id ID) (Member, bool) {
+	body, ok := stateBody(block)
+	if !ok {
+		return Member{}, false
+	}
+	r := reader{b: body}
+	var u update
+	for len(r.b) > 0 && r.update(&u) {
+		if string(u.id) == string(id) {
+			return Member{ID: id, Addr: u.addr, Incarnation: u.claim.incarnation, State: u.claim.state, Tags: decodeTags(u.tags)}, true
+		}
+	}
+	return Member{}, false
 }

@@ -36,6 +36,10 @@ func (a *memberAPI) ready(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "not ready: "+status.NotAccepting.Error(), http.StatusServiceUnavailable)
 		return
 	}
+	if err := a.member.ReadOnly(); err != nil {
+		http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+		return
+	}
 	if !a.events.Connected() {
 		fmt.Fprintf(w, "ok, but the log is away; %d events wait\n", status.Outbox)
 		return

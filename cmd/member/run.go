@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"rollcall/infra/certs"
 	"rollcall/infra/cli"
 	"rollcall/infra/httpserver"
+	"rollcall/swim"
 )
 
 func init() { register(newRun) }
@@ -27,14 +29,15 @@ const (
 
 // runFlags is what the flags of member run say.
 type runFlags struct {
-	cluster, id     string
-	bind, advertise string
-	join            []string
-	nats, creds     string
-	cert, key, ca   string
-	tags            []string
-	data, http      string
-	log             *cli.Logging
+	cluster, id         string
+	bind, advertise     string
+	join                []string
+	nats, creds         string
+	cert, key, ca       string
+	profile, onMinority string
+	tags                []string
+	data, http          string
+	log                 *cli.Logging
 }
 
 func newRun() *cobra.Command {
@@ -65,6 +68,8 @@ the directory. The stream is made by the projector.`,
 	f.StringVar(&r.key, "key", "", "the key `FILE` of the certificate (required)")
 	f.StringVar(&r.ca, "ca", "", "certificate `FILE` of the cluster's authority (required)")
 	f.StringArrayVar(&r.tags, "tag", nil, "tag `KEY=VALUE` the member can be found by; may be repeated")
+	f.StringVar(&r.profile, "profile", "default", "how soon a member that stands still is held failed: fast, default or patient")
+	f.StringVar(&r.onMinority, "on-minority", "warn", "what to do on the smaller side of a partition: warn, read-only or leave")
 	f.StringVar(&r.data, "data", "", "`DIR` of what must survive a restart, the member's own (required)")
 	f.StringVar(&r.http, "http", "", "serve health and metrics at this `ADDRESS`; loopback only")
 	r.log = cli.LoggingFlags(f, slog.LevelInfo)
@@ -133,7 +138,11 @@ func (r *runFlags) serve(ctx context.Context, cmd *cobra.Command, member *rollca
 		log.Info("serving health and metrics", "http", server.Addr())
 	}
 	log.Info("member is up", "id", member.ID(), "cluster", r.cluster, "address", member.Addr(), "incarnation", member.Status().Self.Incarnation)
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case <-member.Done():
+		return errors.New("this member is on the smaller side of a partition and has left, as --on-minority says")
+	}
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveLimit)
 	defer cancel()
 	log.Info("leaving")
@@ -165,6 +174,12 @@ func (r *runFlags) options() (rollcall.Options, error) {
 			return opt, err
 		}
 		opt.Seeds = append(opt.Seeds, addr)
+	}
+	if opt.OnMinority, err = rollcall.ParseMinorityPolicy(r.onMinority); err != nil {
+		return opt, cli.Errorf(cli.ErrUsage, "--on-minority %w", err)
+	}
+	if err := swim.Profile(r.profile).Apply(&opt.Protocol); err != nil {
+		return opt, cli.Errorf(cli.ErrUsage, "--profile: %w", err)
 	}
 	opt.Tags, err = parseTags(r.tags)
 	return opt, err

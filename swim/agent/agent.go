@@ -14,11 +14,10 @@ import (
 )
 
 const (
-	inboxMax      = 1024             // inputs waiting for the loop; datagrams beyond are dropped and counted
-	recordQueue   = 4096             // own transitions waiting for Record; the loop waits beyond
-	exchangesMax  = 4                // state exchanges asked for at a time; further ones are dropped and asked for again later
-	exchangeLimit = 5 * time.Second  // one state exchange, with its handshake
-	closeLimit    = 10 * time.Second // of Close: transport and recording
+	inboxMax      = 1024            // inputs waiting for the loop; datagrams beyond are dropped and counted
+	recordQueue   = 4096            // own transitions waiting for Record; the loop waits beyond
+	exchangesMax  = 4               // state exchanges asked for at a time; further ones are dropped and asked for again later
+	exchangeLimit = 5 * time.Second // one state exchange, with its handshake
 )
 
 // ErrClosed is returned after Close, and by what Close interrupts.
@@ -63,12 +62,13 @@ type Agent struct {
 
 // Status is what the loop last knew about itself.
 type Status struct {
-	Self     swim.Member
-	Health   int // local health score, 0 (well) to 8
-	Live     int // members alive or suspect, this one included
-	Digest   uint64
-	Counters swim.Counters
-	Dropped  uint64 // datagrams that found the inbox full
+	Self      swim.Member
+	Health    int // local health score, 0 (well) to 8
+	Live      int // members alive or suspect, this one included
+	Digest    uint64
+	Partition swim.Partition
+	Counters  swim.Counters
+	Dropped   uint64 // datagrams that found the inbox full
 }
 
 // input is one thing for the loop; done, when not nil, is closed after its step.
@@ -139,22 +139,6 @@ func (a *Agent) Learn(ctx context.Context, claim *swim.LogClaim) error {
 	return a.do(ctx, swim.FromLog(claim))
 }
 
-// Leave departs gracefully: it returns when other members have acknowledged the departure, after swim.LeaveWait at most,
-// or when ctx ends. The agent goes on answering until Close.
-func (a *Agent) Leave(ctx context.Context) error {
-	if err := a.do(ctx, swim.Leave()); err != nil {
-		return err
-	}
-	select {
-	case <-a.gone:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-a.ctx.Done():
-		return ErrClosed
-	}
-}
-
 // Pause makes the member stand still, as a stopped process would: nothing is read, nothing sent, no timer runs. The
 // returned function lets it go on; it must be called, once.
 func (a *Agent) Pause(ctx context.Context) (resume func(), err error) {
@@ -187,29 +171,6 @@ func (a *Agent) do(ctx context.Context, in swim.Input) error {
 	case <-a.ctx.Done():
 		return ErrClosed
 	}
-}
-
-// Close stops the member at once, without a Leave of its own: the loop ends, the transport tells its peers, what was
-// still to be recorded is recorded, the registry is cleared, and every subscription's channel is closed. It is idempotent and
-// bounded by closeLimit.
-func (a *Agent) Close() error {
-	a.closing.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
-		defer cancel()
-		a.cancel(ErrClosed)
-		<-a.loop
-		a.closeErr = a.cfg.Transport.Close(ctx)
-		a.workers.Wait()
-		close(a.records)
-		select {
-		case <-a.recorded:
-		case <-ctx.Done():
-			a.closeErr = errors.Join(a.closeErr, errors.New("agent: the recorder did not take the last transitions in time"))
-		}
-		a.registry.clear()
-		a.subs.close()
-	})
-	return a.closeErr
 }
 
 // record hands own transitions on, off the loop, because recording waits for a disk.

@@ -132,6 +132,6 @@ func (r *runner) publish() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.status = Status{
-		Self: r.node.Self(), Health: r.node.Health(), Live: r.node.Live(), Digest: r.node.Digest(), Counters: r.node.Counters(),
+		Self: r.node.Self(), Health: r.node.Health(), Live: r.node.Live(), Digest: r.node.Digest(), Partition: r.node.Partition(), Counters: r.node.Counters(),
 	}
 }

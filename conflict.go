@@ -1,0 +1,112 @@
+package rollcall
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"rollcall/events"
+	"rollcall/swim"
+	"rollcall/swim/agent"
+	"rollcall/swim/quicnet"
+)
+
+// ErrIDInUse is what a second process with an id gets from Join. Its text names the address of the first.
+var ErrIDInUse = errors.New("another process runs under this id")
+
+const (
+	// challengeLimit is how long a process that may have this member's id is waited for.
+	challengeLimit = time.Second
+	// conflictPause is the shortest time between two records of the same conflict.
+	conflictPause = time.Minute
+)
+
+// refuseDouble makes sure, before anything is announced, that no other process runs under this member's id: wherever the
+// log, or else a seed, knows it alive, it is called there. Only a certificate with the same id proves the conflict; an
+// address that does not answer is where an earlier life was.
+func (m *Member) refuseDouble(ctx context.Context, t agent.Transport) error {
+	own := m.advertised(t)
+	for _, addr := range m.addressesOfOwnID(ctx, t) {
+		if addr == own || addr == t.LocalAddr() {
+			continue
+		}
+		if _, _, err := m.call(ctx, t, addr); errors.Is(err, quicnet.ErrIDConflict) {
+			// Out of the way first: until then the seed may look for the other process here.
+			closeErr := t.Close(ctx)
+			m.recordConflict(addr)
+			drain, cancel := context.WithTimeout(ctx, logPatience)
+			defer cancel()
+			_ = m.rec.Drained(drain) // what cannot be recorded now stays in the outbox
+			return errors.Join(fmt.Errorf("%w: %s answers at %v: stop that process, or give this one another id", ErrIDInUse, m.opt.ID, addr), closeErr)
+		}
+	}
+	return nil
+}
+
+// addressesOfOwnID is where the log says that this member is, or, of a log that does not answer, where the seeds say.
+func (m *Member) addressesOfOwnID(ctx context.Context, t agent.Transport) []netip.AddrPort {
+	if m.rec.Position() > 0 {
+		if n, ok := m.rec.Node(m.opt.ID); ok && n.State.Live() {
+			if addr, err := netip.ParseAddrPort(n.Address); err == nil {
+				return []netip.AddrPort{addr}
+			}
+		}
+		return nil
+	}
+	var mu sync.Mutex
+	var found []netip.AddrPort
+	var asking sync.WaitGroup
+	for _, seed := range m.opt.Seeds[:min(len(m.opt.Seeds), peersAsked)] {
+		asking.Go(func() {
+			_, state, err := m.call(ctx, t, seed)
+			if err != nil {
+				return
+			}
+			if self, ok := swim.FindInState(state, swim.ID(m.opt.ID)); ok && self.State.Live() {
+				mu.Lock()
+				found = append(found, self.Addr)
+				mu.Unlock()
+			}
+		})
+	}
+	asking.Wait()
+	return found
+}
+
+// call exchanges an empty state with whoever answers at addr: it tells the other nothing.
+func (m *Member) call(ctx context.Context, t agent.Transport, addr netip.AddrPort) (swim.ID, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, challengeLimit)
+	defer cancel()
+	return t.Exchange(ctx, swim.Peer{Addr: addr}, swim.EmptyState())
+}
+
+// conflicted is the transport's word that another process showed this member's id while both run.
+func (m *Member) conflicted(addr netip.AddrPort) {
+	m.conflictMu.Lock()
+	again := time.Since(m.conflictAt) < conflictPause
+	if !again {
+		m.conflictAt = time.Now()
+	}
+	m.conflictMu.Unlock()
+	if again {
+		return
+	}
+	m.log.Error("another process claims this member's id; stop one of them", "id", m.opt.ID, "address", addr)
+	m.work.Go(func() { m.recordConflict(addr) })
+}
+
+// recordConflict puts a conflict on record. It changes nobody's state.
+func (m *Member) recordConflict(addr netip.AddrPort) {
+	n, _ := m.rec.Node(m.opt.ID)
+	err := m.rec.Say(events.Event{
+		ID: events.NewID(), Kind: events.IDConflict, Cluster: m.opt.Cluster, Node: m.opt.ID, Author: m.opt.ID,
+		Time: time.Now().UTC(), Incarnation: max(n.Incarnation, 1), Address: addr.String(),
+		Evidence: events.Evidence{Reason: "another process showed a certificate with this id"}.Raw(),
+	})
+	if err != nil {
+		m.log.Error("could not record the conflict", "error", err)
+	}
+}

@@ -1,0 +1,88 @@
+package rollcall_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall"
+	"rollcall/events"
+	"rollcall/swim"
+)
+
+// A second process with a running member's id is refused with an error that names the first one's address, the conflict is
+// on record, and the first one never notices: no suspicion, no new incarnation.
+func TestSecondProcessWithOneID(t *testing.T) {
+	t.Parallel()
+	for _, knownBy := range []string{"the log", "a seed"} {
+		t.Run(knownBy, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			seed := h.join(h.options("n2"))
+			first := h.join(h.options("n1", seed.Addr()))
+			<-first.Joined()
+			h.drained(first)
+			eventually(t, "n2 knows n1", func() error {
+				if _, ok := seed.Registry().Get("n1"); !ok {
+					return errors.New("not yet")
+				}
+				return nil
+			})
+			opt := h.options("n1", seed.Addr())
+			if knownBy == "a seed" {
+				h.log.SetAvailable(false)
+			}
+			second, err := rollcall.Join(t.Context(), opt)
+			if err == nil {
+				second.Close()
+			}
+			if !errors.Is(err, rollcall.ErrIDInUse) || !strings.Contains(err.Error(), first.Addr().String()) {
+				t.Fatalf("%v; want ErrIDInUse with %v", err, first.Addr())
+			}
+			if m := first.Status().Self; m.Incarnation != 1 || m.State != swim.Alive {
+				t.Errorf("the first is %v at %d, want alive at 1", m.State, m.Incarnation)
+			}
+			if knownBy == "the log" {
+				wantConflict(t, h.log, first.Addr().String())
+			}
+		})
+	}
+}
+
+// wantConflict looks for the record of a conflict at another address than the first process's own joined.
+func wantConflict(t *testing.T, log events.Log, address string) {
+	t.Helper()
+	eventually(t, "the conflict is on record", func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		for rec, err := range log.Subscribe(ctx, events.Filter{Kind: events.IDConflict}, events.From{}) {
+			if err != nil {
+				return err
+			}
+			if rec.Node != "n1" || rec.Author != "n1" || rec.Address != address {
+				return fmt.Errorf("recorded %s by %s at %s, want n1 by n1 at %s", rec.Node, rec.Author, rec.Address, address)
+			}
+			return nil
+		}
+		return errors.New("not there")
+	})
+}
+
+// An earlier life at another address that answers no more holds nobody up.
+func TestReturnsAtAnotherAddress(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	opt := h.options("n1")
+	m := h.join(opt)
+	h.drained(m)
+	if err := m.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	m = h.join(opt) // port 0: another one
+	if got := m.Status().Self.Incarnation; got != 2 {
+		t.Errorf("incarnation %d, want 2", got)
+	}
+}

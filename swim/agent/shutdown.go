@@ -1,0 +1,70 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"rollcall/swim"
+)
+
+// A graceful shutdown has six phases, each bounded and each a log line: the departure is acknowledged (swim.LeaveWait at
+// most), gossip has stopped, the health checker has stopped, the connections are closed (connectionsLimit), the registry
+// is cleared, the event channels are closed. Leave is the first phase, Close the others.
+const (
+	connectionsLimit = 2 * time.Second  // of telling every peer and closing its connection
+	recordLimit      = 10 * time.Second // of recording what was still to be recorded
+)
+
+// phase writes the log line of a phase that is over.
+func (a *Agent) phase(number int, text string, args ...any) {
+	a.log.Info(text, append([]any{"shutdown", number, "of", 6}, args...)...)
+}
+
+// Leave departs gracefully: it returns when other members have acknowledged the departure, after swim.LeaveWait at most,
+// or when ctx ends. The agent goes on answering until Close.
+func (a *Agent) Leave(ctx context.Context) error {
+	began := time.Now()
+	if err := a.do(ctx, swim.Leave()); err != nil {
+		return err
+	}
+	select {
+	case <-a.gone:
+		a.phase(1, "departure known to others, or nobody there", "after", time.Since(began))
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-a.ctx.Done():
+		return ErrClosed
+	}
+}
+
+// Close stops the member at once, without a departure of its own: the loop ends and with it gossip and health checks, the
+// transport tells its peers, what was still to be recorded is recorded, the registry is cleared, and every subscription's
+// channel is closed. It is idempotent and bounded.
+func (a *Agent) Close() error {
+	a.closing.Do(func() {
+		a.cancel(ErrClosed)
+		<-a.loop
+		a.phase(2, "gossip stopped")
+		a.phase(3, "health checker stopped")
+		connections, cancel := context.WithTimeout(context.Background(), connectionsLimit)
+		defer cancel()
+		a.closeErr = a.cfg.Transport.Close(connections)
+		a.workers.Wait()
+		a.phase(4, "connections closed")
+		close(a.records)
+		recording, cancel := context.WithTimeout(context.Background(), recordLimit)
+		defer cancel()
+		select {
+		case <-a.recorded:
+		case <-recording.Done():
+			a.closeErr = errors.Join(a.closeErr, errors.New("agent: the recorder did not take the last transitions in time"))
+		}
+		a.registry.clear()
+		a.phase(5, "registry cleared")
+		a.subs.close()
+		a.phase(6, "event channels closed")
+	})
+	return a.closeErr
+}
