@@ -238,13 +238,14 @@ func (d *diary) read(t *testing.T) []agent.Notice {
 	}
 }
 
-// changes counts how often the view of d's member went over to state for subject.
-func (d *diary) changes(t *testing.T, subject string, kind swim.TransitionKind) int {
+// changes counts how often the view of d's member changed by kind for subject at incarnation; 0 for any.
+func (d *diary) changes(t *testing.T, subject string, kind swim.TransitionKind, incarnation uint64) int {
 	n := 0
 	for _, notice := range d.read(t) {
 		// A member's own accusation of somebody whom others accused before is no change of its view.
 		again := notice.Kind == swim.TransitionSuspected && notice.Before == swim.Suspect
-		if string(notice.Subject) == subject && notice.Kind == kind && !again {
+		if string(notice.Subject) == subject && notice.Kind == kind && !again &&
+			(incarnation == 0 || notice.Incarnation == incarnation) {
 			n++
 		}
 	}
@@ -379,7 +380,7 @@ func (c *cluster) neverFailed(ids ...string) {
 			c.t.Errorf("the log has %d verdicts about %s, who was there all the time (I13)", n, id)
 		}
 		for _, d := range c.diaries {
-			if n := d.changes(c.t, id, swim.TransitionFailed); n != 0 {
+			if n := d.changes(c.t, id, swim.TransitionFailed, 0); n != 0 {
 				c.t.Errorf("%s held %s failed %d times, who was there all the time (I13)", d.id, id, n)
 			}
 		}

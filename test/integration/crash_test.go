@@ -21,7 +21,8 @@ func TestCrashRestartLeave(t *testing.T) {
 		if d.id == "n3" {
 			continue
 		}
-		if suspected, failed := d.changes(t, "n3", swim.TransitionSuspected), d.changes(t, "n3", swim.TransitionFailed); suspected != 1 || failed != 1 {
+		suspected, failed := d.changes(t, "n3", swim.TransitionSuspected, crashed), d.changes(t, "n3", swim.TransitionFailed, crashed)
+		if suspected != 1 || failed != 1 {
 			t.Errorf("in its own view %s saw %d suspected and %d failed of n3, want 1 and 1", d.id, suspected, failed)
 		}
 	}
@@ -89,8 +90,8 @@ func TestPauseAndResume(t *testing.T) {
 
 	c.history()
 	c.wantOnce("n2", paused)
-	if joined, refuted := c.witness.count("joined", "n2", 0), c.witness.count("refuted", "n2", 0); joined != 1 || refuted != 1 {
-		t.Errorf("n2 joined %d times and refuted %d times, want 1 and 1: it is the same life", joined, refuted)
+	if joined, refuted := c.witness.count("joined", "n2", 0), c.witness.count("refuted", "n2", paused+1); joined != 1 || refuted != 1 {
+		t.Errorf("n2 joined %d times and refuted its verdict %d times, want 1 and 1: it is the same life", joined, refuted)
 	}
 	c.neverFailed(c.others("n2")...)
 }

@@ -135,8 +135,13 @@ func TestStrangersAreNotLetIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(states) != 2 || states["n1"].State != "alive" || states["n2"].State != "alive" || states["n2"].Incarnation != 1 {
-		t.Errorf("the roll is %v, want n1 and n2 alive in their first lives, and nobody else", states)
+	if len(states) != 2 || states["n1"].State != "alive" || states["n2"].State != "alive" {
+		t.Errorf("the roll is %v, want n1 and n2 alive, and nobody else", states)
+	}
+	for _, id := range []string{"n1", "n2"} {
+		if joined, failed := s.said(id, "joined"), s.said(id, "failed"); joined != 1 || failed != 0 {
+			t.Errorf("%s joined %d times and failed %d times, want 1 and 0: it is the same life", id, joined, failed)
+		}
 	}
 	for _, id := range []string{"n3", "n4", "n5"} {
 		if n := s.said(id, ""); n != 0 {
