@@ -23,8 +23,10 @@ var update = flag.Bool("update", false, "rewrite the views in testdata with what
 //
 //	<kind> <node> by <author> at <incarnation> [<key>=<value>…]   fold an event; ev.<name> is evidence, mismatch breaks it
 //	reject <node> <reason…>                                       fold an event that cannot be read
+//	plan <group> by <author> seen <position> bound <n> <pair> …   fold a plan; see foldGroup
+//	resign <group> by <author>                                    fold that the director gives the group up
 //	reload                                                        encode and decode the views
-//	registry | timeline <node> | rejected                         show a view
+//	registry | timeline <node> | rejected | group <name>          show a view
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -84,6 +86,10 @@ func (s *script) run(input string) string {
 			out = append(out, showTimeline(s.views, word[1])...)
 		case "rejected":
 			out = append(out, showRejected(s.views)...)
+		case "group":
+			out = append(out, showGroup(s.views, word[1])...)
+		case "plan", "resign":
+			out = append(out, s.foldGroup(word))
 		case "reload":
 			views, err := projections.Decode("test", s.views.Encode())
 			if err != nil {

@@ -22,8 +22,9 @@ var ErrVersion = errors.New("state is of another version")
 
 // Views are the folds of one log, all at the same position.
 type Views struct {
-	Registry *Registry
-	Timeline *Timeline
+	Registry    *Registry
+	Timeline    *Timeline
+	Assignments *Assignments
 
 	roll     *events.Roll // decides what each event does; the views follow
 	position uint64
@@ -37,7 +38,7 @@ type Views struct {
 type Step struct {
 	events.Recorded
 	Outcome events.Outcome
-	Node    events.Node // what the log says about the event's node after it
+	Node    events.Node // what the log says about the event's node after it; of none for an event of a group
 }
 
 // Rejected is an event that is in the log and could not be read.
@@ -50,7 +51,8 @@ type Rejected struct {
 // New returns the views of an empty log.
 func New(cluster string) *Views {
 	return &Views{
-		Registry: newRegistry(), Timeline: newTimeline(), roll: events.NewRoll(cluster), skipped: make(map[string]uint64),
+		Registry: newRegistry(), Timeline: newTimeline(), Assignments: newAssignments(),
+		roll: events.NewRoll(cluster), skipped: make(map[string]uint64),
 	}
 }
 
@@ -62,7 +64,7 @@ func (v *Views) Clone() *Views {
 		panic(fmt.Sprintf("projections: a roll's own nodes make none: %v", err))
 	}
 	out := *v
-	out.Registry, out.Timeline, out.roll = v.Registry.clone(), v.Timeline.clone(), roll
+	out.Registry, out.Timeline, out.Assignments, out.roll = v.Registry.clone(), v.Timeline.clone(), v.Assignments.clone(), roll
 	out.rejected, out.skipped = slices.Clip(v.rejected), maps.Clone(v.skipped)
 	return &out
 }
@@ -84,9 +86,13 @@ func (v *Views) Apply(rec events.Recorded) (step Step, ok bool) {
 	step = Step{Recorded: rec, Outcome: v.roll.Apply(rec)}
 	step.Node, _ = v.roll.Node(rec.Node)
 	v.position, v.stored = rec.Position, rec.Stored.UTC()
-	if rec.Group == "" && step.Node.LastPosition == rec.Position { // else it is of another cluster and says nothing about this one's nodes
+	switch {
+	case rec.Group != "":
+		step.Outcome = v.Assignments.apply(&rec, v.roll)
+	case step.Node.LastPosition == rec.Position: // else it is of another cluster and says nothing about this one's nodes
 		v.Registry.apply(&step)
 		v.Timeline.apply(&step)
+		v.Assignments.release(rec.Node, rec.Position, step.Outcome)
 	}
 	return step, true
 }
@@ -101,9 +107,13 @@ func (v *Views) Reject(bad *events.DecodeError) bool {
 	v.position = bad.Position
 	reason := bad.Err.Error()
 	rej := Rejected{Position: bad.Position, Reason: reason[:min(len(reason), reasonMax)]}
-	if ev, err := events.ParseSubject(bad.Subject); err == nil && ev.Node != "" {
-		rej.Node = ev.Node
-		v.Registry.reject(rej, rej.Position <= v.skipped[rej.Node])
+	if ev, err := events.ParseSubject(bad.Subject); err == nil && ev.Cluster == v.roll.Cluster() {
+		if ev.Group != "" {
+			v.Assignments.reject(ev.Group, bad.Position)
+		} else {
+			rej.Node = ev.Node
+			v.Registry.reject(rej, rej.Position <= v.skipped[rej.Node])
+		}
 	}
 	v.rejects++
 	v.rejected = append(slices.Clone(v.rejected), rej)
@@ -119,9 +129,10 @@ func (v *Views) Rejected() (last []Rejected, total uint64) { return v.rejected, 
 
 // The parts of an encoded state, in order. A part is written as its name, its version and its bytes.
 const (
-	partFold     = "fold"
-	partRegistry = "registry"
-	partTimeline = "timeline"
+	partFold        = "fold"
+	partRegistry    = "registry"
+	partTimeline    = "timeline"
+	partAssignments = "assignments"
 
 	foldVersion = 2
 )
@@ -134,7 +145,10 @@ type Version struct {
 
 // Versions lists the views in the order in which they are encoded.
 func Versions() []Version {
-	return []Version{{partFold, foldVersion}, {partRegistry, registryVersion}, {partTimeline, timelineVersion}}
+	return []Version{
+		{partFold, foldVersion}, {partRegistry, registryVersion}, {partTimeline, timelineVersion},
+		{partAssignments, assignmentsVersion},
+	}
 }
 
 // Encode returns the state of all views: the same bytes at the same position, on every machine (invariant I9).
@@ -154,6 +168,7 @@ func (v *Views) Encode() []byte {
 func (v *Views) encoders() map[string]func(*writer) {
 	return map[string]func(*writer){
 		partFold: v.encodeFold, partRegistry: v.Registry.encode, partTimeline: v.Timeline.encode,
+		partAssignments: v.Assignments.encode,
 	}
 }
 
@@ -175,9 +190,10 @@ func Decode(cluster string, state []byte) (*Views, error) {
 	v := New(cluster)
 	rd := &reader{buf: state}
 	decoders := map[string]func(*reader){
-		partFold:     func(rd *reader) { v.decodeFold(cluster, rd) },
-		partRegistry: func(rd *reader) { v.Registry = decodeRegistry(rd) },
-		partTimeline: func(rd *reader) { v.Timeline = decodeTimeline(rd) },
+		partFold:        func(rd *reader) { v.decodeFold(cluster, rd) },
+		partRegistry:    func(rd *reader) { v.Registry = decodeRegistry(rd) },
+		partTimeline:    func(rd *reader) { v.Timeline = decodeTimeline(rd) },
+		partAssignments: func(rd *reader) { v.Assignments = decodeAssignments(rd) },
 	}
 	for _, want := range Versions() {
 		name, version := rd.string(), rd.uint()
