@@ -1,0 +1,37 @@
+package swim
+
+import "testing"
+
+// TestI15RelaysAreBounded: a member serves relayedMax indirect probes at a time, says nack at once to one more, and takes new ones when
+// the first are over.
+func TestI15RelaysAreBounded(t *testing.T) {
+	n := newNode(t, Config{})
+	n.Step(testEpoch, Tick())
+	n.Step(testEpoch, ExchangeReply("n2", testAddr(2), seedState(row("n2", Alive, 1), row("n3", Alive, 1))))
+	ask := func(seq int) (answers int) {
+		req := message{typ: messagePingReq, seq: uint32(seq), waitMS: 100, target: Peer{"n3", testAddr(3)}}
+		now := n.wall(n.now)
+		for _, e := range n.Step(now, Datagram("n2", testAddr(2), appendMessage(nil, &req))) {
+			var msg message
+			if e.Kind == EffectSend && decodeMessage(e.Data, &msg) == nil && msg.typ == messageNack && msg.seq == req.seq {
+				answers++
+			}
+		}
+		return answers
+	}
+	for i := range relayedMax {
+		if ask(i) != 0 {
+			t.Fatalf("refused the %dth", i+1)
+		}
+	}
+	if ask(relayedMax) != 1 || n.Counters().RelaysFull != 1 {
+		t.Errorf("did not refuse the %dth: %+v", relayedMax+1, n.Counters())
+	}
+	for n.now < n.cfg.ProtocolPeriod {
+		n.Step(n.Deadline(), Tick())
+	}
+	if ask(relayedMax+1) != 0 {
+		t.Error("refuses after all were served")
+	}
+	checkNode(t, n)
+}
