@@ -85,7 +85,7 @@ const (
 func (n *Node) apply(u *update, from Peer, o origin) {
 	m := n.lookup(u.id)
 	if m == n.self {
-		n.aboutSelf(u, from)
+		n.aboutSelf(u, from, o)
 		return
 	}
 	if m == nil {

@@ -61,15 +61,25 @@ func (r *roundTrip) add(d time.Duration) {
 
 func (r *roundTrip) average() time.Duration { return time.Duration(r.mean * float64(time.Second)) }
 
-// ackTimeout is how long a ping on this edge is waited for: mean + 6σ within the configured bounds, widened by this
-// member's own health score (detection rule 3; Lifeguard, section 4.1).
+// ackTimeout is how long a ping on this edge is waited for: the mean round trip and 6σ more, but AckTimeoutMin more at
+// least and AckTimeout in all at most; widened by this member's own health score (detection rule 3; Lifeguard, section
+// 4.1).
 func (n *Node) ackTimeout(e *edge) time.Duration {
 	wait := n.cfg.AckTimeout
 	if e.rtt.samples > 0 {
-		want := time.Duration((e.rtt.mean + 6*math.Sqrt(e.rtt.variance)) * float64(time.Second))
-		wait = min(max(want, n.cfg.AckTimeoutMin), n.cfg.AckTimeout)
+		slack := time.Duration(6 * math.Sqrt(e.rtt.variance) * float64(time.Second))
+		wait = min(e.rtt.average()+max(slack, n.cfg.AckTimeoutMin), n.cfg.AckTimeout)
 	}
 	return wait * time.Duration(n.health+1)
+}
+
+// repeatPart of the wait beyond the mean round trip is over when an unanswered ping is sent once more.
+const repeatPart = 0.6
+
+// repeatAfter is when, of a wait, an unanswered ping is sent once more: never before the ack is due.
+func (e *edge) repeatAfter(wait time.Duration) time.Duration {
+	due := min(e.rtt.average(), wait)
+	return due + time.Duration(repeatPart*float64(wait-due))
 }
 
 // healthMax is the worst local health score (Lifeguard, section 4.1).

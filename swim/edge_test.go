@@ -55,14 +55,15 @@ func TestRoundTripEstimate(t *testing.T) {
 	})
 }
 
-// TestAckTimeoutFollowsTheEdge: mean + 6σ between the bounds (detection rule 3), the longest wait before the first sample.
+// TestAckTimeoutFollowsTheEdge: mean and 6σ more within the bounds (detection rule 3), the longest wait before the first
+// sample.
 func TestAckTimeoutFollowsTheEdge(t *testing.T) {
 	n := newViewNode(t)
 	for _, c := range []struct {
 		rtt  time.Duration
 		want time.Duration
 	}{
-		{time.Millisecond, n.cfg.AckTimeoutMin},
+		{time.Millisecond, time.Millisecond + n.cfg.AckTimeoutMin},
 		{40 * time.Millisecond, 160 * time.Millisecond}, // the first sample counts with half of it as deviation
 		{time.Second, n.cfg.AckTimeout},
 	} {

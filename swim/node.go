@@ -40,10 +40,13 @@ type Node struct {
 
 	health   int
 	heardAny time.Duration // last authenticated packet from anybody
+	acked    time.Duration // last ack
+	alarmed  time.Duration // last alarm
 	stall    stall
 	going    departure
 	started  bool
-	known    bool // somebody has answered in this life: what is held against it from now on is held against this life
+	risen    time.Duration // when it last raised its incarnation
+	known    bool          // somebody has answered in this life: what is held against it from now on is held against this life
 
 	gossipTimer uint64
 	gossipAt    time.Duration // when it comes
@@ -91,6 +94,9 @@ func New(cfg Config, now time.Time) (*Node, error) {
 
 		gossiped:  never,
 		exchanged: never,
+		acked:     never,
+		alarmed:   never,
+		risen:     never,
 	}
 	n.queue.init()
 	n.rings = make([]ring, cfg.Rings)

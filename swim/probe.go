@@ -24,9 +24,8 @@ const (
 )
 
 const (
-	relaysMax    = 8
-	fanoutMax    = 16
-	repeatAtPart = 0.6 // of the ack timeout: an unanswered ping is sent once more
+	relaysMax = 8
+	fanoutMax = 16
 )
 
 // probe is one attempt to reach a member. A member has at most one.
@@ -70,8 +69,7 @@ func (n *Node) startProbe(m *member, why purpose, reason string) {
 	e.probe = slot
 	n.counters.Probes++
 	n.ping(m, p)
-	repeat := time.Duration(float64(p.wait) * repeatAtPart)
-	p.timer = n.timers.arm(timerProbe, slot, n.now+repeat)
+	p.timer = n.timers.arm(timerProbe, slot, n.now+e.repeatAfter(p.wait))
 }
 
 // probeSlot finds an idle slot. There are never more probes than members.
@@ -213,8 +211,10 @@ func (n *Node) judgeRelays(m *member, p *probe) {
 	evidence := n.evidenceOf(m, p)
 	asked, unchanged := p.asked, m.incarnation == p.incarnation
 	n.endProbe(p)
-	if silent > nacks {
-		n.feel(+1) // relays that promised an answer kept silent: more likely our own fault (Lifeguard, section 4.1)
+	if silent > nacks && n.now-n.acked >= n.cfg.ProtocolPeriod {
+		// Relays that owe an answer keep silent, and so does everybody else: more likely our own fault (Lifeguard, section
+		// 4.1). While others answer, it is the relays that are gone.
+		n.feel(+1)
 	}
 	switch {
 	case !unchanged || !m.state.Live():
@@ -251,7 +251,7 @@ func (n *Node) evidenceOf(m *member, p *probe) Evidence {
 
 // handleAck takes an ack of a ping: one of this member's own probes, or one that it sent as a relay.
 func (n *Node) handleAck(m *member, msg *message) {
-	n.known = true
+	n.known, n.acked = true, n.now
 	n.proven(msg.seq)
 	n.departureAck(msg.seq)
 	for i := range n.probes {
@@ -261,8 +261,10 @@ func (n *Node) handleAck(m *member, msg *message) {
 		}
 		target := n.members[p.ref]
 		if m == target {
-			if p.phase == phasePing { // a repeated ping's ack could belong to either
-				m.edge.rtt.add(n.now - p.sent)
+			// A repeated ping's ack could belong to either; taking it for the first one's errs on the patient side, and
+			// follows a path that has become slower than every wait.
+			m.edge.rtt.add(n.now - p.sent)
+			if p.phase != phaseIndirect {
 				n.feel(-1)
 			}
 			n.endProbe(p)

@@ -2,7 +2,7 @@ package swim
 
 import "time"
 
-// relayedMax bounds the indirect probes that a member serves for others at a time; one more is nacked at once.
+// relayedMax bounds the indirect probes that a member serves for others at a time; further ones get no answer.
 const relayedMax = 256
 
 // relayed is one indirect probe that this member serves: it pings the target and tells the requester what came of it.
@@ -25,25 +25,28 @@ func (n *Node) handlePingReq(from Peer, msg *message) {
 	}
 	slot := n.relaySlot()
 	if slot == noRef {
-		n.counters.RelaysFull++
-		n.send(from, &message{typ: messageNack, seq: msg.seq}, nil)
+		n.counters.RelaysFull++ // and no answer: a nack would say that the target was tried
 		return
 	}
 	// On an edge of its own a relay waits as long as for itself. Without one it takes twice the requester's wait, for the
 	// handshake that comes first.
-	target := msg.target
+	target, repeat := msg.target, time.Duration(0)
 	wait := min(2*time.Duration(clampMS(msg.waitMS))*time.Millisecond, n.cfg.AckTimeout)
 	wait = max(wait, n.cfg.AckTimeoutMin) * time.Duration(n.health+1)
 	if m := n.find(target.ID); m != nil {
 		target = m.peer() // where this view knows it to be, not where the requester says
 		if e := n.edgeOf(m); e.rtt.samples > 0 {
 			wait = n.ackTimeout(e)
+			repeat = e.repeatAfter(wait)
 		}
+	}
+	if repeat == 0 {
+		repeat = time.Duration(repeatPart * float64(wait))
 	}
 	n.seq++
 	r := &n.relayed[slot]
 	*r = relayed{seq: n.seq, target: target, requester: from, theirs: msg.seq, began: n.now, wait: wait}
-	r.timer = n.timers.arm(timerRelay, slot, n.now+time.Duration(float64(wait)*repeatAtPart))
+	r.timer = n.timers.arm(timerRelay, slot, n.now+repeat)
 	n.pingFor(r)
 }
 

@@ -4,7 +4,7 @@ import "time"
 
 // aboutSelf answers a claim about this member. Nobody but its owner raises an incarnation, so any claim that is not
 // simply the present one is answered by a higher one (SWIM, section 4.2).
-func (n *Node) aboutSelf(u *update, from Peer) {
+func (n *Node) aboutSelf(u *update, from Peer, o origin) {
 	c := u.claim
 	kind, evidence := TransitionJoined, Evidence{Reason: "an earlier life is remembered"}
 	if n.known && (c.state == Suspect || c.state == Failed) {
@@ -18,7 +18,9 @@ func (n *Node) aboutSelf(u *update, from Peer) {
 			n.say(n.self, Critical) // overtaken, but its author may have missed the refutation
 		}
 	case c.incarnation == n.self.incarnation && c.state == Alive:
-		if u.addr == n.self.addr && equalTags(u.tags, n.self.tags) {
+		// An earlier life that ended at the same incarnation would look like this. The log is not asked: it may keep
+		// details in another form.
+		if o == byLog || u.addr == n.self.addr && equalTags(u.tags, n.self.tags) || n.now-n.risen < exchangeSpacing {
 			return
 		}
 		n.rise(c.incarnation, kind, evidence)
@@ -49,7 +51,7 @@ func (n *Node) rise(incarnation uint64, kind TransitionKind, evidence Evidence) 
 		n.counters.Refutations++
 		n.feel(+1) // somebody could not reach us: perhaps we are slow (Lifeguard, section 4.1)
 	}
-	evidence.Previous = n.self.incarnation
+	evidence.Previous, n.risen = n.self.incarnation, n.now
 	n.adopt(n.self, claim{incarnation + 1, Alive})
 	n.report(Transition{Kind: kind, Own: true, Evidence: evidence}, n.self, Alive)
 	n.say(n.self, Critical)
