@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,6 +27,8 @@ const (
 	// drainPatience is how long Leave waits for the log to take what this member still has to say. The rest stays in the
 	// outbox until the next start.
 	drainPatience = 5 * time.Second
+	// seedInterval is how often a seed is asked again that is not among the live members.
+	seedInterval = 10 * time.Second
 	// joinPause is the longest pause between two rounds of asking the seeds.
 	joinPause = 2 * time.Second
 )
@@ -289,6 +292,7 @@ func (m *Member) joinSeeds() {
 		if err == nil {
 			m.log.Debug("joined", "seeds", n)
 			close(m.joined)
+			m.keepSeeds()
 			return
 		}
 		if m.ctx.Err() != nil || errors.Is(err, agent.ErrClosed) {
@@ -299,6 +303,30 @@ func (m *Member) joinSeeds() {
 		case <-time.After(pause/2 + rand.N(pause)):
 		case <-m.ctx.Done():
 			return
+		}
+	}
+}
+
+// keepSeeds asks a seed again from time to time whose address no live member of the view has: after a partition in which
+// everybody on either side was restarted, neither side knows the other even as failed.
+func (m *Member) keepSeeds() {
+	timer := time.NewTicker(seedInterval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-m.ending:
+			return
+		}
+		live := make(map[netip.AddrPort]bool)
+		for _, member := range m.agent.Registry().All() {
+			if member.State.Live() {
+				live[member.Addr] = true
+			}
+		}
+		missing := slices.DeleteFunc(slices.Clone(m.opt.Seeds), func(a netip.AddrPort) bool { return live[a] })
+		if len(missing) > 0 {
+			_, _ = m.agent.Join(m.ctx, missing[rand.N(len(missing)):][:1]) // there is a next time
 		}
 	}
 }
