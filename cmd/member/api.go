@@ -41,6 +41,7 @@ func questionFlags(cmd *cobra.Command) *question {
 	cmd.Flags().DurationVar(&q.timeout, "timeout", timeoutDefault, "how long to wait for an answer; exit status 5 after it")
 	cmd.Flags().DurationVar(&q.maxLag, "max-lag", 0,
 		"exit with status 4 when the answer is further behind the log than this; 0 takes any")
+	complete(cmd, "output", "table", "wide", "json", "name")
 	cmd.GroupID = sectionQuestion
 	return q
 }
@@ -184,13 +185,13 @@ func (p problem) err() error {
 		text += ": " + p.Detail
 	}
 	switch p.name() {
-	case "no-such-node":
+	case "no-such-node", "no-match":
 		return cli.Errorf(cli.ErrNotFound, "%s", text)
 	case "history-incomplete", "position-not-reached", "in-the-future", "too-far", "not-ready", "stopped":
 		return cli.Errorf(cli.ErrStale, "%s", text)
 	case "timeout":
 		return cli.Errorf(cli.ErrTimeout, "%s", text)
-	case "bad-parameter", "unknown-parameter", "bad-id":
+	case "bad-parameter", "unknown-parameter", "bad-id", "bad-body":
 		return cli.Errorf(cli.ErrUsage, "%s", text)
 	default:
 		return errors.New(text)

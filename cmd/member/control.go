@@ -1,17 +1,34 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
+	"sync"
+	"time"
 
 	"rollcall"
 	"rollcall/events/jslog"
+	"rollcall/infra/httpserver"
+	"rollcall/swim"
 )
 
-// memberAPI is what a running member serves about itself.
+const (
+	controlBodyMax  = 64 << 10 // bytes of a request
+	setTagsPatience = 5 * time.Second
+)
+
+// memberAPI is what a running member serves about itself: its health, its figures, its tags, and its departure.
 type memberAPI struct {
 	member *rollcall.Member
 	events *jslog.Log
+	left   func() // called when somebody asked the member to leave; may be called again
+
+	tagging sync.Mutex // one change of tags at a time: a change is read, made and written
 }
 
 func (a *memberAPI) handler(metrics http.Handler) http.Handler {
@@ -19,7 +36,125 @@ func (a *memberAPI) handler(metrics http.Handler) http.Handler {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.Handle("GET /metrics", metrics)
+	mux.HandleFunc("GET /v1/tags", a.tags)
+	mux.HandleFunc("PUT /v1/tags", guarded(a.replaceTags))
+	mux.HandleFunc("POST /v1/tags", guarded(a.changeTags))
+	mux.HandleFunc("POST /v1/leave", guarded(a.leave))
 	return mux
+}
+
+// guarded lets through what no page of another site can have sent.
+func guarded(serve http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := httpserver.CheckSameSite(r); err != nil {
+			refuse(w, http.StatusForbidden, "cross-site", "Another site may have sent this", err)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, controlBodyMax)
+		serve(w, r)
+	}
+}
+
+// refuse answers with a problem, RFC 9457.
+func refuse(w http.ResponseWriter, status int, name, title string, err error) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(struct { // a client that is gone needs no answer
+		problem
+		Status int `json:"status"`
+	}{problem{"urn:rollcall:problem:" + name, title, err.Error()}, status})
+}
+
+// memberTags is what the member says of its tags.
+type memberTags struct {
+	ID   string            `json:"id"`
+	Tags map[string]string `json:"tags"`
+}
+
+func (a *memberAPI) tags(w http.ResponseWriter, _ *http.Request) {
+	tags := a.member.Status().Self.Tags.Map()
+	if tags == nil {
+		tags = map[string]string{}
+	}
+	a.answer(w, memberTags{a.member.ID(), tags})
+}
+
+func (a *memberAPI) answer(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(value) // a client that is gone needs no answer
+}
+
+// replaceTags takes {"tags":{…}}.
+func (a *memberAPI) replaceTags(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Tags map[string]string `json:"tags"`
+	}
+	if readObject(w, r, &body, `{"tags":{"role":"web"}}`) {
+		a.tagging.Lock()
+		defer a.tagging.Unlock()
+		a.setTags(w, r, body.Tags)
+	}
+}
+
+// changeTags takes {"set":{…},"remove":[…]}, and leaves the other tags as they are.
+func (a *memberAPI) changeTags(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Set    map[string]string `json:"set"`
+		Remove []string          `json:"remove"`
+	}
+	if !readObject(w, r, &body, `{"set":{"role":"web"},"remove":["draining"]}`) {
+		return
+	}
+	a.tagging.Lock()
+	defer a.tagging.Unlock()
+	tags := a.member.Status().Self.Tags.Map()
+	if tags == nil {
+		tags = make(map[string]string)
+	}
+	for _, key := range body.Remove {
+		delete(tags, key)
+	}
+	maps.Copy(tags, body.Set)
+	a.setTags(w, r, tags)
+}
+
+func (a *memberAPI) setTags(w http.ResponseWriter, r *http.Request, tags map[string]string) {
+	if err := swim.NewTags(tags).Validate(); err != nil {
+		refuse(w, http.StatusBadRequest, "bad-body", "These are no tags that a member may have", err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), setTagsPatience)
+	defer cancel()
+	if err := a.member.SetTags(ctx, tags); err != nil {
+		refuse(w, http.StatusServiceUnavailable, "not-set", "The tags are as they were", err)
+		return
+	}
+	a.answer(w, memberTags{a.member.ID(), tags})
+}
+
+// leave begins the departure, after which the process ends.
+func (a *memberAPI) leave(w http.ResponseWriter, _ *http.Request) {
+	a.answer(w, struct {
+		ID      string `json:"id"`
+		Leaving bool   `json:"leaving"`
+	}{a.member.ID(), true})
+	a.left()
+}
+
+// readObject reads one JSON object without other fields than value's, or answers with a problem and reports false.
+func readObject(w http.ResponseWriter, r *http.Request, value any, want string) bool {
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	err := dec.Decode(value)
+	if err == nil {
+		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("something follows the object")
+		}
+	}
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "bad-body", "The body cannot be read", fmt.Errorf("%w; want %s", err, want))
+	}
+	return err == nil
 }
 
 // ready says whether the member takes part: it has met the others, and can keep what it has to say. A log that is away

@@ -30,10 +30,11 @@ type node struct {
 	Accusers      []string          `json:"accusers"`
 }
 
-// nodes is the answer to who is on the roll.
+// nodes is the answer to who is on the roll, or who can be called.
 type nodes struct {
 	answer
-	Nodes []json.RawMessage `json:"nodes"`
+	Nodes    []json.RawMessage `json:"nodes"`
+	Services []json.RawMessage `json:"services"`
 }
 
 func newList() *cobra.Command {
@@ -44,50 +45,97 @@ func newList() *cobra.Command {
 		Long: `Print who is on the roll, and in which state. With --watch, print a node again whenever something about it changes,
 until interrupted; a node that was printed is followed into states that --status does not name.
 
-With -o json, a line is the API's whole answer, or with --watch one node.`,
+With -o json, a line is the API's whole answer, or with --watch one node.
+` + tagHelp,
 		Example: "  member list --status alive,suspect --tag role=web\n  member list --at 2026-03-01T12:00:00Z -o wide",
 		Args:    cobra.NoArgs,
 	}
-	q := questionFlags(cmd)
-	status := cmd.Flags().StringSlice("status", nil, "only nodes in one of these `STATES`: alive, suspect, failed, left")
-	tags := cmd.Flags().StringArray("tag", nil, "only nodes with the tag `KEY=VALUE`; may be repeated")
-	at := atFlag(cmd)
-	minPosition := cmd.Flags().Uint64("min-position", 0, "wait until the answer includes this `POSITION` of the log")
-	watch := cmd.Flags().BoolP("watch", "w", false, "go on with what changes, until interrupted")
+	l := listingFlags(cmd, nil)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return l.run(cmd, "nodes") }
+	return cmd
+}
+
+const tagHelp = `
+A tag expression is one of: role, role=worker, "zone in (a,b)", version^=2. and !draining, where ! is not and goes before any
+of them; a comma, or --tag again, is and.`
+
+// listing holds what the commands that print nodes have in common.
+type listing struct {
+	q           *question
+	status      []string
+	tags        []string
+	at          *string
+	minPosition uint64
+	watch       bool
+}
+
+func listingFlags(cmd *cobra.Command, status []string) *listing {
+	l := &listing{q: questionFlags(cmd)}
+	f := cmd.Flags()
+	filterFlags(cmd, &l.status, &l.tags, status)
+	l.at = atFlag(cmd)
+	f.Uint64Var(&l.minPosition, "min-position", 0, "wait until the answer includes this `POSITION` of the log")
+	f.BoolVarP(&l.watch, "watch", "w", false, "go on with what changes, until interrupted")
 	cmd.MarkFlagsMutuallyExclusive("at", "watch")
 	cmd.MarkFlagsMutuallyExclusive("at", "min-position")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := q.client()
-		if err != nil {
-			return err
-		}
-		filter := url.Values{"tag": *tags}
-		setUnlessEmpty(filter, "status", strings.Join(*status, ","))
-		query := maps.Clone(filter)
-		setUnlessEmpty(query, "at", *at)
-		if *minPosition > 0 {
-			query.Set("min_position", strconv.FormatUint(*minPosition, 10))
-		}
-		var all nodes
-		raw, err := c.get(cmd.Context(), &all, query, "v1", "nodes")
-		if err != nil {
-			return err
-		}
-		p := newNodePrinter(cmd.OutOrStdout(), *q.output)
-		if *q.output == cli.OutputJSON && !*watch {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", raw)
-		} else {
-			err = p.print(all.Nodes...)
-		}
-		if err != nil {
-			return err
-		}
-		if *watch {
-			return c.watchNodes(cmd, filter, all.Position+1, p)
-		}
-		return q.judge(all.answer)
+	return l
+}
+
+// filterFlags are the flags that choose nodes.
+func filterFlags(cmd *cobra.Command, status, tags *[]string, states []string) {
+	f := cmd.Flags()
+	f.StringSliceVar(status, "status", states, "only nodes in one of these `STATES`: alive, suspect, failed, left")
+	f.StringArrayVar(tags, "tag", nil, "only nodes whose tags match this `EXPRESSION`, such as role=worker; may be repeated")
+	complete(cmd, "status", "alive", "suspect", "failed", "left")
+}
+
+// filterQuery asks for what filterFlags say.
+func filterQuery(status, tags []string) url.Values {
+	query := url.Values{}
+	if len(tags) > 0 {
+		query["tag"] = tags
 	}
-	return cmd
+	setUnlessEmpty(query, "status", strings.Join(status, ","))
+	return query
+}
+
+// complete lets a shell complete the values of a flag.
+func complete(cmd *cobra.Command, flag string, values ...string) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the flag does not exist: a mistake in this program
+	}
+}
+
+// run prints what the API answers at /v1/<path>.
+func (l *listing) run(cmd *cobra.Command, path string) error {
+	c, err := l.q.client()
+	if err != nil {
+		return err
+	}
+	filter := filterQuery(l.status, l.tags)
+	query := maps.Clone(filter)
+	setUnlessEmpty(query, "at", *l.at)
+	if l.minPosition > 0 {
+		query.Set("min_position", strconv.FormatUint(l.minPosition, 10))
+	}
+	var all nodes
+	raw, err := c.get(cmd.Context(), &all, query, "v1", path)
+	if err != nil {
+		return err
+	}
+	p := newNodePrinter(cmd.OutOrStdout(), *l.q.output)
+	if *l.q.output == cli.OutputJSON && !l.watch {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", raw)
+	} else {
+		err = p.print(append(all.Nodes, all.Services...)...)
+	}
+	if err != nil {
+		return err
+	}
+	if l.watch {
+		return c.watchNodes(cmd, filter, all.Position+1, p)
+	}
+	return l.q.judge(all.answer)
 }
 
 // watchNodes prints nodes that events from position from on are about, when they changed.
@@ -182,12 +230,17 @@ const narrowColumns = 5
 
 // row is the node in the columns of the wide table.
 func (n node) row() []string {
+	return []string{
+		n.ID, n.State, strconv.FormatUint(n.Incarnation, 10), n.Address, instant(n.Since),
+		strconv.FormatUint(n.SincePosition, 10), strings.Join(n.Accusers, ","), n.tagList(),
+	}
+}
+
+// tagList is the tags by their keys, key=value, with commas between.
+func (n node) tagList() string {
 	tags := make([]string, 0, len(n.Tags))
 	for _, key := range slices.Sorted(maps.Keys(n.Tags)) {
 		tags = append(tags, key+"="+n.Tags[key])
 	}
-	return []string{
-		n.ID, n.State, strconv.FormatUint(n.Incarnation, 10), n.Address, instant(n.Since),
-		strconv.FormatUint(n.SincePosition, 10), strings.Join(n.Accusers, ","), strings.Join(tags, ","),
-	}
+	return strings.Join(tags, ",")
 }

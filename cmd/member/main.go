@@ -2,8 +2,9 @@
 //
 //	member dev                          a whole cluster in one process, to look at
 //	member run --id n1 --nats URL …     one member
-//	member list | events | history | status --api URL
+//	member list | events | history | services | pick | diff | wait | check | status --api URL
 //	                                    what the log says, from a projector
+//	member leave | tag --http ADDRESS   what a running member shall do
 //	member ca init | issue | rotate     certificates for people who have none
 //
 // Every flag can also be set as ROLLCALL_<FLAG> in the environment and in a file given by --config. The exit status is 0

@@ -71,7 +71,7 @@ the directory. The stream is made by the projector.`,
 	f.StringVar(&r.profile, "profile", "default", "how soon a member that stands still is held failed: fast, default or patient")
 	f.StringVar(&r.onMinority, "on-minority", "warn", "what to do on the smaller side of a partition: warn, read-only or leave")
 	f.StringVar(&r.data, "data", "", "`DIR` of what must survive a restart, the member's own (required)")
-	f.StringVar(&r.http, "http", "", "serve health and metrics at this `ADDRESS`; loopback only")
+	f.StringVar(&r.http, "http", "", "serve health, metrics and control (member leave, tag) at this `ADDRESS`; loopback only")
 	r.log = cli.LoggingFlags(f, slog.LevelInfo)
 	for _, name := range []string{"id", "nats", "cert", "key", "ca", "data"} {
 		require(cmd, name)
@@ -127,13 +127,15 @@ func (r *runFlags) serve(ctx context.Context, cmd *cobra.Command, member *rollca
 	if err := metrics.observe(member, events); err != nil {
 		return err
 	}
+	ctx, leave := context.WithCancel(ctx) // also when somebody asks for it over HTTP
+	defer leave()
 	if r.http != "" {
 		server, err := httpserver.Listen(r.http, log)
 		if err != nil {
 			return fmt.Errorf("--http: %w", err)
 		}
 		defer server.Close()
-		api := &memberAPI{member: member, events: events}
+		api := &memberAPI{member: member, events: events, left: leave}
 		server.Start(api.handler(metrics.Handler()))
 		log.Info("serving health and metrics", "http", server.Addr())
 	}

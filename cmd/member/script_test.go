@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -39,7 +40,8 @@ func (m leakChecked) Run() int {
 }
 
 // TestScripts runs testdata/script. In a script, $API is a projector over a log in which three nodes joined, n3 was
-// suspected, accused and failed, and n2 left; $GONE is one that has stopped and $LATE one that does not answer.
+// suspected, accused and failed, and n2 left; $GONE is one that has stopped and $LATE one that does not answer. Nothing listens
+// at $FREE.
 func TestScripts(t *testing.T) {
 	_, api := serve(t, story())
 	late := newSilentServer(t)
@@ -57,10 +59,42 @@ func TestScripts(t *testing.T) {
 			env.Setenv("LATE", late)
 			env.Setenv("GONE", gone.URL)
 			env.Setenv("ALIEN", notOurs.URL)
+			env.Setenv("FREE", freeAddress(t))
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"status": exitStatus},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"status": exitStatus, "eventually": eventually,
+		},
 	})
+}
+
+// freeAddress is one on loopback that was free a moment ago.
+func freeAddress(t *testing.T) string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// eventually is the script command "eventually member …": the command must succeed within 10 s, and is tried until it does.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: eventually command [args...]")
+	}
+	deadline := time.After(10 * time.Second)
+	for {
+		err := ts.Exec(args[0], args[1:]...)
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline:
+			ts.Fatalf("not within 10 s: %v", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // exitStatus is the script command "status N member …": the command must exit with status N.

@@ -3,12 +3,11 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 
 	"rollcall/events"
+	"rollcall/infra/httpserver"
 )
 
 // DevControl does to the members of a development cluster what the page's buttons say. Its methods are called from many
@@ -32,22 +31,11 @@ var (
 // run), restart (a new life), leave (a graceful end).
 func DevActions() []string { return []string{"crash", "pause", "resume", "restart", "leave"} }
 
-// sameSite refuses what a page of another site may have sent: the server stands on loopback, where every browser tab of
-// the machine reaches it. A name that is not localhost may be another site's name made to point here.
+// sameSite refuses what a page of another site may have sent.
 func sameSite(r *http.Request) error {
-	refuse := func(why string) error {
+	if err := httpserver.CheckSameSite(r); err != nil {
 		return problemf(http.StatusForbidden, "cross-site", "Another site may have sent this",
-			"%s; send it from the page itself or from a program on this machine", why)
-	}
-	if err := http.NewCrossOriginProtection().Check(r); err != nil {
-		return refuse("the browser says that it comes from another origin")
-	}
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	if _, err := netip.ParseAddr(host); err != nil && host != "localhost" && host != "[::1]" {
-		return refuse("the Host header is neither an address nor localhost")
+			"%v; send it from the page itself or from a program on this machine", err)
 	}
 	return nil
 }
