@@ -17,6 +17,7 @@ import (
 	"rollcall/infra/certs"
 	"rollcall/infra/cli"
 	"rollcall/infra/httpserver"
+	"rollcall/infra/nats"
 	"rollcall/swim"
 )
 
@@ -32,7 +33,7 @@ type runFlags struct {
 	cluster, id         string
 	bind, advertise     string
 	join                []string
-	nats, creds         string
+	nats                *nats.Connection
 	cert, key, ca       string
 	profile, onMinority string
 	tags                []string
@@ -62,8 +63,7 @@ the directory. The stream is made by the projector.`,
 	f.StringVar(&r.bind, "bind", "127.0.0.1:7946", "UDP `ADDRESS` of the probe socket; port 0 takes a free one")
 	f.StringVar(&r.advertise, "advertise", "", "`ADDRESS` at which others reach the member, if it is not --bind")
 	f.StringSliceVar(&r.join, "join", nil, "`ADDRESSES` of members to join through, comma separated")
-	f.StringVar(&r.nats, "nats", "", "`URL` of NATS, several separated by commas (required)")
-	f.StringVar(&r.creds, "creds", "", "NATS credentials `FILE`")
+	r.nats = nats.ConnectionFlags(f, "`URL` of NATS, several separated by commas (required)")
 	f.StringVar(&r.cert, "cert", "", "the member's certificate `FILE` (required)")
 	f.StringVar(&r.key, "key", "", "the key `FILE` of the certificate (required)")
 	f.StringVar(&r.ca, "ca", "", "certificate `FILE` of the cluster's authority (required)")
@@ -106,9 +106,9 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	events, err := jslog.Connect(ctx, jslog.Config{
-		URL: r.nats, CredsFile: r.creds, Cluster: r.cluster, Name: r.id, Lazy: true, Logger: log,
-	})
+	config := r.nats.Config(r.cluster, r.id)
+	config.Lazy, config.Logger = true, log
+	events, err := jslog.Connect(ctx, config)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,10 @@
 // Command projector folds a cluster's log into views and serves them.
 //
 //	projector run --cluster C --http 127.0.0.1:8080 --data DIR [--nats URL]
+//	projector verify | status --cluster C (--nats URL | --data DIR)
+//	projector provision --cluster C --nats URL
 //
-// Without --nats it runs the cluster's NATS server itself. Every flag can also be set as ROLLCALL_<FLAG> in the environment
+// Without --nats, run runs the cluster's NATS server itself. Every flag can also be set as ROLLCALL_<FLAG> in the environment
 // and in a file given by --config. The exit status is 0 for success, 1 for failure, 2 for a mistake in the command line,
 // and 4 for a log whose history is incomplete.
 package main
@@ -33,6 +35,6 @@ func newRoot() *cobra.Command {
 Every flag can also be set as ROLLCALL_<FLAG> in the environment and in a file given by --config.
 Exit status: 0 ok, 1 failed, 2 usage, 4 history incomplete.`,
 	}
-	root.AddCommand(newRun())
+	root.AddCommand(newRun(), newProvision(), newVerify(), newStatus())
 	return root
 }

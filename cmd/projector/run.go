@@ -14,6 +14,7 @@ import (
 	"rollcall/events/jslog"
 	"rollcall/infra/cli"
 	"rollcall/infra/httpserver"
+	"rollcall/infra/nats"
 	"rollcall/infra/natsd"
 	"rollcall/infra/telemetry"
 	"rollcall/projections/httpapi"
@@ -25,12 +26,12 @@ const natsStartLimit = time.Minute
 
 // runFlags is what the flags of projector run say.
 type runFlags struct {
-	cluster     string
-	nats, creds string
-	natsListen  string
-	replicas    int
-	http, data  string
-	log         *cli.Logging
+	cluster    string
+	nats       *nats.Connection
+	natsListen string
+	replicas   int
+	http, data string
+	log        *cli.Logging
 }
 
 func newRun() *cobra.Command {
@@ -50,8 +51,7 @@ disk before it is acknowledged. With --nats, durability is what those servers' s
 	}
 	f := cmd.Flags()
 	f.StringVar(&r.cluster, "cluster", "default", "`NAME` of the cluster")
-	f.StringVar(&r.nats, "nats", "", "`URL` of NATS, several separated by commas; empty: run a server here")
-	f.StringVar(&r.creds, "creds", "", "NATS credentials `FILE`")
+	r.nats = nats.ConnectionFlags(f, "`URL` of NATS, several separated by commas; empty: run a server here")
 	f.StringVar(&r.natsListen, "nats-listen", "127.0.0.1:4222", "`ADDRESS` of the embedded NATS server; loopback only")
 	f.IntVar(&r.replicas, "replicas", 1, "copies of the stream, on as many servers; 1 to 5")
 	f.StringVar(&r.http, "http", "127.0.0.1:8080", "`ADDRESS` of the API and the page; loopback only; port 0 takes a free one")
@@ -68,7 +68,7 @@ func (r *runFlags) check() error {
 		return cli.Errorf(cli.ErrUsage, "--data is required: the directory of snapshots, and of the embedded server's files")
 	case r.replicas < 1 || r.replicas > 5:
 		return cli.Errorf(cli.ErrUsage, "--replicas %d: want 1 to 5", r.replicas)
-	case r.nats == "" && r.replicas > 1:
+	case r.nats.URL == "" && r.replicas > 1:
 		return cli.Errorf(cli.ErrUsage, "--replicas %d: the embedded server is alone; name servers with --nats", r.replicas)
 	}
 	if err := httpserver.CheckAddress(r.http); err != nil {
@@ -89,11 +89,9 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 	}
 	defer server.Close()
 
-	config := jslog.Config{
-		URL: r.nats, CredsFile: r.creds, Cluster: r.cluster, Name: "projector",
-		Provision: true, Replicas: r.replicas, Lazy: r.nats != "", Logger: log,
-	}
-	if r.nats == "" {
+	config := r.nats.Config(r.cluster, "projector")
+	config.Provision, config.Replicas, config.Lazy, config.Logger = true, r.replicas, r.nats.URL != "", log
+	if r.nats.URL == "" {
 		embedded, err := r.startNATS(ctx, log)
 		if err != nil {
 			return err
@@ -127,7 +125,7 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 func (r *runFlags) startNATS(ctx context.Context, log *slog.Logger) (*natsd.Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, natsStartLimit)
 	defer cancel()
-	s, err := natsd.Start(ctx, natsd.Config{Dir: filepath.Join(r.data, "nats"), Listen: r.natsListen, Logger: log})
+	s, err := natsd.Start(ctx, natsd.Config{Dir: filepath.Join(r.data, natsDir), Listen: r.natsListen, Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS server: %w", err)
 	}

@@ -21,7 +21,7 @@ import (
 func TestDeniedAppend(t *testing.T) {
 	url := guarded(t)
 	admin := connect(t, jslog.Config{URL: as(url, "admin"), Provision: true})
-	member := connect(t, jslog.Config{URL: as(url, "n1"), Name: "n1", Inbox: jslog.MemberInbox("n1")})
+	member := connect(t, jslog.Config{URL: as(url, "n1"), Name: "n1", Inbox: "_INBOX.n1"})
 
 	joined := mustAppend(t, member, event(events.Joined, "n1"), 0)
 	own := event(events.Suspected, "n2")
@@ -75,7 +75,7 @@ func guarded(t *testing.T) string {
 		}
 		return u
 	}
-	member := jslog.MemberPermissions(cluster, "n1")
+	member := jslog.MemberPermissions(cluster, "n1", "_INBOX.n1")
 	blind := jslog.Permissions{
 		Publish: []string{"$JS.API.STREAM.INFO." + events.StreamName(cluster)}, Subscribe: []string{"_INBOX.>"},
 	}

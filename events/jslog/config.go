@@ -48,9 +48,8 @@ type Config struct {
 	CAFile string
 	// TLS is used for a tls:// URL or a server that asks for it; nil means the system's roots.
 	TLS *tls.Config
-	// Inbox begins the subjects at which answers arrive. With the permissions of [MemberPermissions] it must be the
-	// member's own, [MemberInbox], and with those of [ReaderPermissions] the reader's, [ReaderInbox]. Empty means
-	// "_INBOX", where every user of an account may be listening.
+	// Inbox begins the subjects at which answers arrive. Empty means the user's own, [Inbox], where NKeyFile or CredsFile
+	// say who that is, and otherwise [InboxShared]. The user's permissions must let it listen there.
 	Inbox string
 	// Provision makes the stream when it is not there at the start. A stream that is there is never changed, and one that
 	// is deleted later is not made again.

@@ -189,31 +189,6 @@ func (l *Log) dial() (*link, error) {
 	return k, nil
 }
 
-// user is who connects, and how the server proves that it is one.
-func (cfg Config) user() ([]nats.Option, error) {
-	var opts []nats.Option
-	if cfg.CredsFile != "" {
-		opts = append(opts, nats.UserCredentials(cfg.CredsFile))
-	}
-	if cfg.NKeyFile != "" {
-		key, err := nats.NkeyOptionFromSeed(cfg.NKeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("nkey in %s: %w", cfg.NKeyFile, err)
-		}
-		opts = append(opts, key)
-	}
-	if cfg.CAFile != "" {
-		opts = append(opts, nats.RootCAs(cfg.CAFile))
-	}
-	if cfg.TLS != nil {
-		opts = append(opts, nats.Secure(cfg.TLS))
-	}
-	if cfg.Inbox != "" {
-		opts = append(opts, nats.CustomInboxPrefix(cfg.Inbox))
-	}
-	return opts, nil
-}
-
 // pause is the time before attempt number n, from 1: it doubles up to pauseMax, and half of it is random, so that a
 // cluster's members do not all come back at once.
 func pause(n int) time.Duration {

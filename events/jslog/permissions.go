@@ -9,22 +9,21 @@ type Permissions struct {
 	Deny      []string // exceptions from Publish, where a wildcard cannot say it
 }
 
-// MemberInbox and ReaderInbox are the [Config.Inbox] of a user that may listen to its own answers alone. The two cannot
-// meet, whatever a member is called.
-func MemberInbox(member string) string { return "_INBOX.member." + member }
+// InboxShared is where answers arrive when nothing else is said: at subjects that every user of an account may listen to.
+const InboxShared = "_INBOX"
 
-// ReaderInbox is the inbox of a user that is no member, such as a projector.
-func ReaderInbox(name string) string { return "_INBOX.reader." + name }
+// Inbox is where the answers arrive for a user with this public key, and for nobody else who may listen there alone. It is
+// what [Connect] takes of its own when the user is an nkey or a credentials file.
+func Inbox(publicKey string) string { return InboxShared + "." + publicKey }
 
-// ReaderPermissions returns what a user called name needs to read the log of cluster, and nothing to write it with.
+// ReaderPermissions returns what a user needs to read the log of cluster, and nothing to write it with. Answers arrive below
+// inbox: the user's own [Inbox], or [InboxShared].
 //
 // A consumer is part of reading, so a reader may make one and remove one. Consumers of others have names that cannot be
 // guessed and that a reader cannot list. A consumer may also push, to a subject of its maker's choice that somebody
 // listens to: what arrives at the republished subjects is therefore a hint that there is something to read, and only what is
 // read from the stream is the log's word.
-func ReaderPermissions(cluster, name string) Permissions { return reading(cluster, ReaderInbox(name)) }
-
-func reading(cluster, inbox string) Permissions {
+func ReaderPermissions(cluster, inbox string) Permissions {
 	stream := events.StreamName(cluster)
 	return Permissions{
 		Publish: []string{
@@ -40,8 +39,8 @@ func reading(cluster, inbox string) Permissions {
 
 // MemberPermissions returns what the user of a member needs: to read the log, and to speak as itself and nobody else, in
 // the vocabulary: of itself what only the node itself may say, of others what only others may.
-func MemberPermissions(cluster, member string) Permissions {
-	p := reading(cluster, MemberInbox(member))
+func MemberPermissions(cluster, member, inbox string) Permissions {
+	p := ReaderPermissions(cluster, inbox)
 	about := func(node string, kind events.Kind) string {
 		return events.Subject(events.Event{Cluster: cluster, Node: node, Author: member, Kind: kind})
 	}
@@ -58,8 +57,8 @@ func MemberPermissions(cluster, member string) Permissions {
 
 // DirectorPermissions returns what the user of a member needs that may direct assignment groups: what a member needs, and
 // to plan, as itself, any group. Who directs a group is for the fold to say: a live member, one at a time.
-func DirectorPermissions(cluster, member string) Permissions {
-	p := MemberPermissions(cluster, member)
+func DirectorPermissions(cluster, member, inbox string) Permissions {
+	p := MemberPermissions(cluster, member, inbox)
 	for _, kind := range events.GroupKinds() {
 		p.Publish = append(p.Publish, events.Subject(events.Event{Cluster: cluster, Group: "*", Author: member, Kind: kind}))
 	}
@@ -68,19 +67,19 @@ func DirectorPermissions(cluster, member string) Permissions {
 
 // ProvisionerPermissions returns what it takes to make the stream of cluster, and to see that it is there. Who has them
 // can neither change a stream nor write to it.
-func ProvisionerPermissions(cluster, name string) Permissions {
+func ProvisionerPermissions(cluster, inbox string) Permissions {
 	stream := events.StreamName(cluster)
 	return Permissions{
 		Publish:   []string{apiStreamInfo + stream, apiStreamCreate + stream},
-		Subscribe: []string{ReaderInbox(name) + ".>"},
+		Subscribe: []string{inbox + ".>"},
 	}
 }
 
 // AdministratorPermissions returns what it takes to look after streams and consumers of the account, deleting included. An
 // administrator reads everything and says nothing: no event is an administrator's.
-func AdministratorPermissions(cluster, name string) Permissions {
+func AdministratorPermissions(cluster, inbox string) Permissions {
 	return Permissions{
 		Publish:   []string{"$JS.API.>"},
-		Subscribe: []string{ReaderInbox(name) + ".>", "$JS.EVENT.>", livePrefix + events.ClusterFilter(cluster)},
+		Subscribe: []string{inbox + ".>", "$JS.EVENT.>", livePrefix + events.ClusterFilter(cluster)},
 	}
 }

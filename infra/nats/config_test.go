@@ -158,13 +158,13 @@ func TestOneServer(t *testing.T) {
 		t.Errorf("append: position %d, %v", position, err)
 	}
 	begin := time.Now()
-	if _, err := s.log(t, nats.MemberKey("n1"), "", nil); !errors.Is(err, events.ErrDenied) || !strings.Contains(err.Error(), "Inbox") {
+	if _, err := s.log(t, nats.MemberKey("n1"), func(c *jslog.Config) { c.Inbox = jslog.InboxShared }); !errors.Is(err, events.ErrDenied) || !strings.Contains(err.Error(), "Inbox") {
 		t.Errorf("a member that listens where everybody may: %v; want ErrDenied that names Inbox", err)
 	}
 	if took := time.Since(begin); took > time.Second {
 		t.Errorf("it is told after %v, want less than a second", took)
 	}
-	if _, err := s.log(t, "keys/nobody.nk", jslog.MemberInbox("n1"), nil); err == nil || !strings.Contains(err.Error(), "nobody.nk") {
+	if _, err := s.log(t, "keys/nobody.nk", nil); err == nil || !strings.Contains(err.Error(), "nobody.nk") {
 		t.Errorf("a seed that is not there: %v; want an error that names the file", err)
 	}
 }

@@ -24,9 +24,7 @@ func ConnectionFlags(f *pflag.FlagSet, usage string) *Connection {
 	return c
 }
 
-// Config returns the connection as a log's configuration, with an inbox of its own where the user is one of [Generate].
-func (c *Connection) Config(cluster, name, inbox string) jslog.Config {
-	return jslog.Config{
-		URL: c.URL, CredsFile: c.Creds, NKeyFile: c.NKey, CAFile: c.CA, Cluster: cluster, Name: name, Inbox: inbox,
-	}
+// Config returns the connection as a log's configuration; name is shown in the server's list of connections.
+func (c *Connection) Config(cluster, name string) jslog.Config {
+	return jslog.Config{URL: c.URL, CredsFile: c.Creds, NKeyFile: c.NKey, CAFile: c.CA, Cluster: cluster, Name: name}
 }

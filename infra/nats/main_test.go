@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 	"go.uber.org/goleak"
 
 	"rollcall/events"
@@ -98,10 +99,11 @@ func freePorts(t *testing.T, n int) []nats.Server {
 func (s *servers) file(name string) string { return filepath.Join(s.cfg.Dir, name) }
 
 // log opens the log as the user whose seed is in key.
-func (s *servers) log(t *testing.T, key, inbox string, change func(*jslog.Config)) (*jslog.Log, error) {
+func (s *servers) log(t *testing.T, key string, change func(*jslog.Config)) (*jslog.Log, error) {
 	t.Helper()
 	cfg := jslog.Config{
-		URL: s.cfg.URL(), Cluster: cluster, Name: key, NKeyFile: s.file(key), CAFile: s.file(nats.CAFile), Inbox: inbox, Replicas: min(3, len(s.all)),
+		URL: s.cfg.URL(), Cluster: cluster, Name: key, NKeyFile: s.file(key), CAFile: s.file(nats.CAFile),
+		Replicas: min(3, len(s.all)),
 	}
 	if change != nil {
 		change(&cfg)
@@ -115,7 +117,7 @@ func (s *servers) log(t *testing.T, key, inbox string, change func(*jslog.Config
 
 func (s *servers) member(t *testing.T, id string) *jslog.Log {
 	t.Helper()
-	log, err := s.log(t, nats.MemberKey(id), jslog.MemberInbox(id), nil)
+	log, err := s.log(t, nats.MemberKey(id), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +127,7 @@ func (s *servers) member(t *testing.T, id string) *jslog.Log {
 // provision makes the stream as the provisioner.
 func (s *servers) provision(t *testing.T) {
 	t.Helper()
-	log, err := s.log(t, nats.ProvisionerKey, jslog.ReaderInbox("provisioner"), func(cfg *jslog.Config) { cfg.Provision = true })
+	log, err := s.log(t, nats.ProvisionerKey, func(cfg *jslog.Config) { cfg.Provision = true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,20 +135,34 @@ func (s *servers) provision(t *testing.T) {
 }
 
 // plain connects as the user of a seed, with a client that knows nothing of ours, and passes on what the server denies.
-func (s *servers) plain(t *testing.T, key, inbox string) (*natsgo.Conn, <-chan error) {
+func (s *servers) plain(t *testing.T, key string) (*natsgo.Conn, <-chan error) {
 	t.Helper()
 	denied := make(chan error, 100)
 	user, err := natsgo.NkeyOptionFromSeed(s.file(key))
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc, err := natsgo.Connect(s.cfg.URL(), user, natsgo.RootCAs(s.file(nats.CAFile)), natsgo.CustomInboxPrefix(inbox),
+	nc, err := natsgo.Connect(s.cfg.URL(), user, natsgo.RootCAs(s.file(nats.CAFile)),
+		natsgo.CustomInboxPrefix(jslog.Inbox(s.publicKey(t, key))),
 		natsgo.ErrorHandler(func(_ *natsgo.Conn, _ *natsgo.Subscription, err error) { denied <- err }))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
 	return nc, denied
+}
+
+func (s *servers) publicKey(t *testing.T, key string) string {
+	t.Helper()
+	pair, err := nkeys.ParseDecoratedNKey([]byte(read(t, s.file(key))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := pair.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public
 }
 
 // record is a log of what servers say.

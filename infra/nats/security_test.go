@@ -20,7 +20,7 @@ import (
 // the log holds what was said by its author and nothing besides (I3).
 func TestThreeServers(t *testing.T) {
 	s := start(t, 3, "n1", "n2", "n3")
-	if _, err := s.log(t, nats.ReaderKey("projector"), jslog.ReaderInbox("projector"), func(cfg *jslog.Config) { cfg.Provision = true }); !errors.Is(err, events.ErrDenied) {
+	if _, err := s.log(t, nats.ReaderKey("projector"), func(cfg *jslog.Config) { cfg.Provision = true }); !errors.Is(err, events.ErrDenied) {
 		t.Errorf("a reader makes the stream: %v; want ErrDenied", err)
 	}
 	s.provision(t)
@@ -40,7 +40,7 @@ func TestThreeServers(t *testing.T) {
 // last is the position of the newest event, as the administrator sees it.
 func (s *servers) last(t *testing.T) uint64 {
 	t.Helper()
-	nc, _ := s.plain(t, nats.AdministratorKey, jslog.ReaderInbox("administrator"))
+	nc, _ := s.plain(t, nats.AdministratorKey)
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func (s *servers) last(t *testing.T) uint64 {
 }
 
 func (s *servers) work(t *testing.T) {
-	reader, err := s.log(t, nats.ReaderKey("projector"), jslog.ReaderInbox("projector"), nil)
+	reader, err := s.log(t, nats.ReaderKey("projector"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,29 +118,16 @@ func (s *servers) impersonate(t *testing.T) {
 		"a subject of no event":      "rollcall.c1.node.n2",
 		"another cluster":            "rollcall.c2.node.n2.n2.left",
 		"what looks republished":     "live.rollcall.c1.node.n1.n1.left",
-		"an answer to another":       "_INBOX.member.n1.x.y",
+		"an answer to another":       jslog.Inbox(s.publicKey(t, nats.MemberKey("n1"))) + ".x",
 		"anything else":              "else",
 		"a word of the server's own": "$SYS.REQ.SERVER.PING",
 	})
 }
 
-func (s *servers) publicKey(t *testing.T, key string) string {
-	t.Helper()
-	pair, err := nkeys.ParseDecoratedNKey([]byte(read(t, s.file(key))))
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := pair.PublicKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return public
-}
-
 // denyPublish publishes to each subject as member and wants the server to deny it.
 func (s *servers) denyPublish(t *testing.T, member string, subjects map[string]string) {
 	t.Helper()
-	nc, denied := s.plain(t, nats.MemberKey(member), jslog.MemberInbox(member))
+	nc, denied := s.plain(t, nats.MemberKey(member))
 	for what, subject := range subjects {
 		if err := nc.Publish(subject, []byte("{}")); err != nil {
 			t.Fatal(err)
@@ -181,10 +168,10 @@ func (s *servers) trespass(t *testing.T) {
 }
 
 func (s *servers) eavesdrop(t *testing.T) {
-	nc, denied := s.plain(t, nats.MemberKey("n2"), jslog.MemberInbox("n2"))
+	nc, denied := s.plain(t, nats.MemberKey("n2"))
 	for what, subject := range map[string]string{
-		"another's answers": "_INBOX.member.n1.>",
-		"a reader's":        "_INBOX.reader.projector.>",
+		"another's answers": jslog.Inbox(s.publicKey(t, nats.MemberKey("n1"))) + ".>",
+		"a reader's":        jslog.Inbox(s.publicKey(t, nats.ReaderKey("projector"))) + ".>",
 		"all answers":       "_INBOX.>",
 		"requests":          "$JS.API.>",
 		"the server":        "$SYS.>",
@@ -213,8 +200,8 @@ func (s *servers) eavesdrop(t *testing.T) {
 // ventriloquize: a consumer that pushes is the server publishing for whoever made it, so it is tried on what its maker may
 // not publish to. The server refuses the log's own subjects, and finds nobody who listens at the others.
 func (s *servers) ventriloquize(t *testing.T) {
-	nc, _ := s.plain(t, nats.MemberKey("n2"), jslog.MemberInbox("n2"))
-	admin, _ := s.plain(t, nats.AdministratorKey, jslog.ReaderInbox("administrator"))
+	nc, _ := s.plain(t, nats.MemberKey("n2"))
+	admin, _ := s.plain(t, nats.AdministratorKey)
 	js, err := jetstream.New(admin)
 	if err != nil {
 		t.Fatal(err)
@@ -261,7 +248,7 @@ func (s *servers) silence(t *testing.T) {
 	for name, key := range map[string]string{
 		"projector": nats.ReaderKey("projector"), "provisioner": nats.ProvisionerKey, "administrator": nats.AdministratorKey,
 	} {
-		nc, denied := s.plain(t, key, jslog.ReaderInbox(name))
+		nc, denied := s.plain(t, key)
 		for _, subject := range []string{"rollcall.c1.node." + name + "." + name + ".joined", "rollcall.c1.node.n1.n1.left"} {
 			if err := nc.Publish(subject, []byte("{}")); err != nil {
 				t.Fatal(err)

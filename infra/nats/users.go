@@ -47,28 +47,44 @@ type user struct {
 
 // users returns everybody but the system's user, and that one.
 func (cfg Config) users() (all []user, system user, err error) {
-	add := func(name, file string, may jslog.Permissions) {
-		all = append(all, user{Name: name, file: file, May: may})
+	for _, g := range cfg.grants() {
+		u := user{Name: g.name, file: g.file}
+		if err := u.identify(cfg.Dir); err != nil {
+			return nil, user{}, err
+		}
+		u.May = g.may(jslog.Inbox(u.NKey))
+		all = append(all, u)
 	}
+	system = user{Name: userSystem, file: keyFile(userSystem)}
+	return all, system, system.identify(cfg.Dir)
+}
+
+// grant is what a user will be allowed, once its inbox is known.
+type grant struct {
+	name, file string
+	may        func(inbox string) jslog.Permissions
+}
+
+func (cfg Config) grants() []grant {
+	var all []grant
 	for _, id := range cfg.Members {
 		may := jslog.MemberPermissions
 		if slices.Contains(cfg.Directors, id) {
 			may = jslog.DirectorPermissions
 		}
-		add("member "+id, MemberKey(id), may(cfg.Cluster, id))
+		all = append(all, grant{"member " + id, MemberKey(id), func(inbox string) jslog.Permissions {
+			return may(cfg.Cluster, id, inbox)
+		}})
+	}
+	other := func(name, file string, may func(cluster, inbox string) jslog.Permissions) {
+		all = append(all, grant{name, file, func(inbox string) jslog.Permissions { return may(cfg.Cluster, inbox) }})
 	}
 	for _, name := range cfg.Readers {
-		add("reader "+name, ReaderKey(name), jslog.ReaderPermissions(cfg.Cluster, name))
+		other("reader "+name, ReaderKey(name), jslog.ReaderPermissions)
 	}
-	add(userProvisioner, ProvisionerKey, jslog.ProvisionerPermissions(cfg.Cluster, userProvisioner))
-	add(userAdministrator, AdministratorKey, jslog.AdministratorPermissions(cfg.Cluster, userAdministrator))
-	system = user{Name: userSystem, file: keyFile(userSystem)}
-	for i := range all {
-		if err := all[i].identify(cfg.Dir); err != nil {
-			return nil, user{}, err
-		}
-	}
-	return all, system, system.identify(cfg.Dir)
+	other(userProvisioner, ProvisionerKey, jslog.ProvisionerPermissions)
+	other(userAdministrator, AdministratorKey, jslog.AdministratorPermissions)
+	return all
 }
 
 // identify reads the user's seed, or makes one if there is none.

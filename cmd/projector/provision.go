@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/events"
+	"rollcall/events/jslog"
+	"rollcall/infra/cli"
+	"rollcall/infra/nats"
+)
+
+func newProvision() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "provision",
+		Short: "Make the stream of a cluster",
+		Long: `Make the stream of a cluster on NATS servers, as the user who may: the provisioner of "member nats config". A stream that
+is there is compared, never changed. A projector whose user may make the stream does it by itself.`,
+		Example: `  projector provision --cluster default --replicas 3 --nats tls://10.0.0.1:4222 --nats-ca tls/ca.pem \
+    --nkey keys/provisioner.nk`,
+		Args: cobra.NoArgs,
+	}
+	cluster := cmd.Flags().String("cluster", "default", "`NAME` of the cluster")
+	replicas := cmd.Flags().Int("replicas", 1, "copies of the stream, on as many servers; 1 to 5")
+	conn := nats.ConnectionFlags(cmd.Flags(), "`URL` of NATS, several separated by commas (required)")
+	logging := cli.LoggingFlags(cmd.Flags(), slog.LevelWarn)
+	if err := cmd.MarkFlagRequired("nats"); err != nil {
+		panic(err) // the flag does not exist: a mistake in this program
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		switch {
+		case !events.ValidID(*cluster):
+			return cli.Errorf(cli.ErrUsage, "--cluster %q: want 1 to %d of A-Z a-z 0-9 _ -", *cluster, events.IDMax)
+		case *replicas < 1 || *replicas > 5:
+			return cli.Errorf(cli.ErrUsage, "--replicas %d: want 1 to 5", *replicas)
+		}
+		config := conn.Config(*cluster, "provisioner")
+		config.Provision, config.Replicas, config.Logger = true, *replicas, logging.Logger(cmd.ErrOrStderr())
+		log, err := jslog.Connect(cmd.Context(), config)
+		if err != nil {
+			return err
+		}
+		defer log.Close()
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), events.StreamName(*cluster))
+		return err
+	}
+	return cmd
+}
