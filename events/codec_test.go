@@ -264,6 +264,36 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
+// A time that RFC 3339 cannot write in UTC could be read in its own zone and never be written down again.
+func TestTimesThatCannotBeWrittenAreRefused(t *testing.T) {
+	subject := events.Subject(claim(events.Joined, "n1", "n1", 1))
+	body := string(mustEncode(t, claim(events.Joined, "n1", "n1", 1)))
+	written := testTime.Format(time.RFC3339Nano)
+	for at, fits := range map[string]bool{
+		"9999-12-31T23:59:59Z": true, "9999-12-31T23:59:59-01:00": false,
+		"0000-01-01T00:00:00Z": true, "0000-01-01T00:00:00+01:00": false,
+	} {
+		rec, err := events.Decode(subject, []byte(strings.Replace(body, written, at, 1)))
+		if fits != (err == nil) || !fits && !errors.Is(err, events.ErrInvalid) {
+			t.Errorf("%s: %v", at, err)
+		}
+		if err != nil {
+			continue
+		}
+		rec.Position = 1
+		roll := events.NewRoll("c")
+		roll.Apply(rec)
+		if _, err := events.LoadRoll("c", roll.Snapshot()); err != nil {
+			t.Errorf("%s: snapshot: %v", at, err)
+		}
+	}
+	ev := claim(events.Joined, "n1", "n1", 1)
+	ev.Time = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
+	if _, err := events.Encode(ev); !errors.Is(err, events.ErrInvalid) {
+		t.Errorf("encode: %v", err)
+	}
+}
+
 func TestDecodeSharesNothing(t *testing.T) {
 	ev := claim(events.Joined, "n1", "n1", 1)
 	ev.Evidence, ev.Tags = json.RawMessage(`{"reason":"start"}`), map[string]string{"role": "worker"}

@@ -22,6 +22,9 @@ const (
 	TagsTotalMax = 512      // all keys and values of a node: tags travel with the gossip, in packets
 )
 
+// yearMax is the last year that RFC 3339 can write.
+const yearMax = 9999
+
 // ErrInvalid says that something is not a well-formed event, or not its author's to say. Nothing was stored; the same
 // thing will be refused again.
 var ErrInvalid = errors.New("invalid event")
@@ -120,6 +123,8 @@ func validateContent(ev Event) error {
 		return fmt.Errorf("%w: id %.80q is not a UUID in lower case", ErrInvalid, ev.ID)
 	case ev.Time.IsZero():
 		return fmt.Errorf("%w: event %s: no time", ErrInvalid, ev.ID)
+	case ev.Time.UTC().Year() < 0 || ev.Time.UTC().Year() > yearMax: // as another zone writes it, it may look like less
+		return fmt.Errorf("%w: event %s: year %d in UTC, want 0 to %d", ErrInvalid, ev.ID, ev.Time.UTC().Year(), yearMax)
 	case (ev.Incarnation == 0) != ev.Kind.OfGroup():
 		return fmt.Errorf("%w: event %s: incarnation %d: of a node the first is 1, a group has none", ErrInvalid, ev.ID, ev.Incarnation)
 	case !ev.Kind.ByOwner() && (ev.Address != "" || len(ev.Tags) > 0):
