@@ -160,7 +160,7 @@ func (n *Node) applyAlive(m *member, u *update, o origin) {
 	}
 	t := Transition{Author: m.id, Evidence: Evidence{Previous: previous}}
 	switch {
-	case before == Left || before == Failed && moved:
+	case before == Left || before == Failed && (moved || retagged):
 		t.Kind = TransitionJoined
 	case retagged:
 		t.Kind = TransitionTagged

@@ -27,7 +27,8 @@ type edge struct {
 	believe    uint64        // timer: its verdict, heard from others, waits for our own probe
 	verdict    uint64        // incarnation of that verdict
 	informed   time.Duration // when it was last told that it is held suspect or failed
-	differs    bool          // its digest differed at the last recheck
+	differs    bool          // its digest differed when it was last heard
+	asked      bool          // and it was asked again
 	verdictBy  origin        // and how it came
 	verdictOf  []byte        // its accusers, encoded
 }

@@ -113,27 +113,35 @@ func (n *Node) sync() {
 	}
 }
 
-// compare takes note of a peer's view digest. When it differs, the two look again after digestPatience.
+// compare takes note of a peer's view digest. When it differs, this member asks again after digestPatience, and if it
+// differs still the two exchange their states. There is one timer an edge, however often the digest changes.
 func (n *Node) compare(m *member, digest uint64) {
-	if digest == n.digest || m.live == noRef {
+	differs := digest != n.digest && m.live != noRef
+	if !differs {
 		if m.edge != nil {
-			m.edge.recheck, m.edge.differs = 0, false
+			m.edge.differs, m.edge.asked = false, false
 		}
 		return
 	}
 	e := n.edgeOf(m)
+	e.differs = true
 	switch {
-	case e.differs: // it differed a while ago, and still does
-		e.differs = false
+	case e.asked:
+		e.asked = false
 		n.exchangeSoon(m.peer())
 	case e.recheck == 0:
 		e.recheck = n.timers.arm(timerRecheck, m.ref, n.now+digestPatience)
 	}
 }
 
-// recheck pings a member whose view differed; the ack brings its digest.
+// recheck pings a member whose view differed and still did when it was last heard; the ack brings its digest.
 func (n *Node) recheck(m *member) {
-	m.edge.recheck, m.edge.differs = 0, true
+	e := m.edge
+	e.recheck = 0
+	if !e.differs || m.live == noRef {
+		return
+	}
+	e.asked = true
 	n.seq++
 	n.send(m.peer(), &message{typ: messagePing, seq: n.seq}, nil)
 }

@@ -228,9 +228,9 @@ func (n *Node) judgeRelays(m *member, p *probe) {
 // doubtfulHealth is the score from which this member wants two relays to agree before it accuses.
 const doubtfulHealth = 3
 
-// probeSoon tries a member again after a quarter of a period instead of a whole cycle.
+// probeSoon tries a member again after a quarter of a period instead of a whole cycle or round.
 func (n *Node) probeSoon(m *member) {
-	if m.edge.observed {
+	if m.edge.observed || n.cfg.Strategy == RoundRobin {
 		m.edge.timer = n.timers.arm(timerEdge, m.ref, n.now+n.cfg.ProtocolPeriod/4)
 	}
 }
@@ -253,7 +253,7 @@ func (n *Node) evidenceOf(m *member, p *probe) Evidence {
 func (n *Node) handleAck(m *member, msg *message) {
 	n.known, n.acked = true, n.now
 	n.proven(msg.seq)
-	n.departureAck(msg.seq)
+	n.departureAck(m, msg.seq)
 	for i := range n.probes {
 		p := &n.probes[i]
 		if p.phase == phaseIdle || p.seq != msg.seq {

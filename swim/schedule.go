@@ -12,12 +12,19 @@ func (n *Node) cycle() time.Duration {
 	return time.Duration(edges) * n.cfg.ProtocolPeriod
 }
 
-// probeEdge sends the regular probe of an edge and, until its ack says otherwise, schedules the next one a cycle later.
+// probeEdge sends the regular probe of an edge and, until its ack says otherwise, schedules the next one a cycle later. The
+// round robin comes here only to try a member again soon.
 func (n *Node) probeEdge(m *member) {
-	if n.going.leaving || !m.edge.observed {
+	m.edge.timer = 0
+	if n.going.leaving || m.live == noRef {
 		return
 	}
-	m.edge.timer = n.timers.arm(timerEdge, m.ref, n.now+n.cycle())
+	switch {
+	case m.edge.observed:
+		m.edge.timer = n.timers.arm(timerEdge, m.ref, n.now+n.cycle())
+	case n.cfg.Strategy != RoundRobin:
+		return
+	}
 	n.startProbe(m, purposeRegular, "probe timeout")
 }
 

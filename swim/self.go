@@ -74,7 +74,8 @@ type departure struct {
 	leaving bool
 	timer   uint64
 	since   uint32 // acks of pings after this number know of the departure
-	acks    int
+	acks    int    // of distinct members
+	acked   [leaveAcks]int32
 	until   time.Duration
 }
 
@@ -124,11 +125,13 @@ func (n *Node) departing() {
 func (n *Node) departed() bool { return n.going.acks >= min(leaveAcks, len(n.live)) }
 
 // departureAck counts an ack of a ping that carried the departure.
-func (n *Node) departureAck(seq uint32) {
-	if n.going.timer == 0 || int32(seq-n.going.since) <= 0 {
+func (n *Node) departureAck(m *member, seq uint32) {
+	g := &n.going
+	if g.timer == 0 || int32(seq-g.since) <= 0 || contains(g.acked[:g.acks], m.ref) {
 		return
 	}
-	if n.going.acks++; n.departed() {
+	g.acked[g.acks] = m.ref
+	if g.acks++; n.departed() {
 		n.going.timer = 0
 		n.emit(Effect{Kind: EffectGone})
 	}
