@@ -124,7 +124,7 @@ func BenchmarkStepAck(b *testing.B) {
 	s := newSteady(b, 100, RingObservers)
 	m := s.n.find("n2")
 	s.packet = appendMessage(s.packet[:0], &message{typ: messageAck, seq: 1, incarnation: 1, digest: s.n.Digest()})
-	in := Datagram(m.id, m.addr, s.packet)
+	in := Datagram(m.id, m.addr(), s.packet)
 	b.ReportAllocs()
 	for b.Loop() {
 		s.n.Step(testEpoch.Add(s.now), in)

@@ -118,7 +118,7 @@ func (n *Node) introduce(u *update, o origin) {
 	if m == nil {
 		return
 	}
-	m.tags = decodeTags(u.tags)
+	m.setTags(decodeTags(u.tags))
 	switch u.claim.state {
 	case Alive, Suspect:
 		n.adopt(m, claim{u.claim.incarnation, Alive})
@@ -146,12 +146,12 @@ func (n *Node) applyAlive(m *member, u *update, o origin) {
 	if u.claim.incarnation <= m.incarnation {
 		return
 	}
-	before, retagged := m.state, !equalTags(u.tags, m.tags)
+	before, retagged := m.state, !equalTags(u.tags, m.tags())
 	mine := m.suspicion != nil && m.suspicion.mine
-	moved := m.addr != u.addr
-	m.addr = u.addr
+	moved := m.addr() != u.addr
+	m.place = placeOf(u.addr)
 	if retagged {
-		m.tags = decodeTags(u.tags)
+		m.setTags(decodeTags(u.tags))
 	}
 	previous := m.incarnation
 	n.adopt(m, u.claim)
@@ -192,7 +192,7 @@ func (n *Node) applySuspect(m *member, u *update, o origin) {
 		return // heard it since; gossip will say more
 	}
 	if c.incarnation > m.incarnation { // it came back in between, or refuted, and that news was overtaken
-		raised := update{claim: claim{c.incarnation, Alive}, addr: m.addr, tags: appendTags(nil, m.tags)[2:]}
+		raised := update{claim: claim{c.incarnation, Alive}, addr: m.addr(), tags: appendTags(nil, m.tags())[2:]}
 		if u.addr.IsValid() {
 			raised.addr = u.addr
 		}

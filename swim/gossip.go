@@ -140,7 +140,7 @@ func (p *packet) put(n *Node, m *member) bool {
 // appendUpdate encodes what this view holds of m.
 func (n *Node) appendUpdate(b []byte, m *member) []byte {
 	head := byte(m.state) | updateHasAddr
-	if m.state == Alive && len(m.tags) > 0 {
+	if m.state == Alive && len(m.tags()) > 0 {
 		head |= updateHasTags
 	}
 	accusers := m.suspicion != nil && (m.state == Suspect || m.state == Failed)
@@ -150,9 +150,9 @@ func (n *Node) appendUpdate(b []byte, m *member) []byte {
 	b = append(b, head)
 	b = appendID(b, m.id)
 	b = binary.AppendUvarint(b, m.incarnation)
-	b = appendAddr(b, m.addr)
+	b = appendAddr(b, m.addr())
 	if head&updateHasTags != 0 {
-		b = appendTags(b, m.tags)
+		b = appendTags(b, m.tags())
 	}
 	if accusers {
 		list := m.suspicion.accusers

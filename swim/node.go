@@ -104,7 +104,7 @@ func New(cfg Config, now time.Time) (*Node, error) {
 		n.rings[i] = newRing(i)
 	}
 	n.self = n.add(cfg.ID, cfg.Addr)
-	n.self.tags = cfg.Tags
+	n.self.setTags(cfg.Tags)
 	n.adopt(n.self, claim{cfg.Incarnation, Alive})
 	n.say(n.self, Critical)
 	n.syncTimer = n.timers.arm(timerSync, noRef, cfg.SyncInterval/2+n.jitter(cfg.SyncInterval))
@@ -303,7 +303,7 @@ func (n *Node) emit(e Effect) {
 
 // report completes t with the subject's row and emits it.
 func (n *Node) report(t Transition, m *member, before State) {
-	t.Subject, t.Incarnation, t.Addr, t.Tags = m.id, m.incarnation, m.addr, m.tags
+	t.Subject, t.Incarnation, t.Addr, t.Tags = m.id, m.incarnation, m.addr(), m.tags()
 	t.At, t.Before = n.wall(n.now), before
 	if t.Own {
 		t.Author = n.self.id

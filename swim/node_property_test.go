@@ -77,7 +77,8 @@ func drawClaims(t *rapid.T) (rows []*member) {
 		m.id = nameOf(rapid.IntRange(1, 9).Draw(t, "about"))
 		m.incarnation = rapid.OneOf(rapid.Uint64Range(1, 4), rapid.Uint64Range(1, IncarnationMax-1)).Draw(t, "incarnation")
 		if m.state == Alive {
-			m.addr, m.tags = testAddr(rapid.IntRange(1, 3).Draw(t, "addr")), drawTags(t)
+			m.place = placeOf(testAddr(rapid.IntRange(1, 3).Draw(t, "addr")))
+			m.setTags(drawTags(t))
 		}
 		rows = append(rows, m)
 	}
@@ -100,7 +101,7 @@ func (w *witness) drawInput(t *rapid.T) Input {
 		}).Draw(t, "command")
 	case 4:
 		m := drawNews(t)
-		return FromLog(&LogClaim{ID: nameOf(rapid.IntRange(1, 9).Draw(t, "about")), Addr: m.addr, Incarnation: m.incarnation,
+		return FromLog(&LogClaim{ID: nameOf(rapid.IntRange(1, 9).Draw(t, "about")), Addr: m.addr(), Incarnation: m.incarnation,
 			State: m.state, Accusers: []ID{"n2", "n3"}})
 	}
 	msg := message{typ: messageType(rapid.IntRange(int(messagePing), int(messageGossip)).Draw(t, "type"))}

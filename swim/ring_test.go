@@ -24,7 +24,7 @@ func newViews(t testing.TB, ids []ID, cfg Config) map[ID]*Node {
 	}
 	views := make(map[ID]*Node)
 	for _, id := range ids {
-		cfg.ID, cfg.Addr = id, rows[0].addr
+		cfg.ID, cfg.Addr = id, rows[0].addr()
 		n, err := New(cfg, testEpoch)
 		if err != nil {
 			t.Fatal(err)
@@ -177,7 +177,7 @@ func TestObserversSpreadEvenly(t *testing.T) {
 		arrivals = append(arrivals, at)
 		seq++
 		ping := appendMessage(nil, &message{typ: messagePing, seq: seq, flags: flagRegular, incarnation: 1, digest: n.digest})
-		for _, e := range n.Step(testEpoch.Add(at), Datagram(next, n.find(next).addr, ping)) {
+		for _, e := range n.Step(testEpoch.Add(at), Datagram(next, n.find(next).addr(), ping)) {
 			var msg message
 			if e.Kind == EffectSend && decodeMessage(e.Data, &msg) == nil && msg.typ == messageAck && msg.seq == seq {
 				due[next] = at + time.Duration(msg.dueMS)*time.Millisecond

@@ -173,7 +173,7 @@ func (s *script) start(args []string) {
 	var rows []*member
 	for i := 2; i <= members; i++ {
 		m := row(string(nameOf(i)), Alive, 1)
-		m.addr = testAddr(i)
+		m.place = placeOf(testAddr(i))
 		rows = append(rows, m)
 	}
 	if members > 1 {
@@ -242,6 +242,6 @@ func (s *script) arrive(at time.Duration, from ID, msg message) {
 	for i > 0 && s.pending[i-1].at > at {
 		i--
 	}
-	in := Datagram(from, s.n.find(from).addr, appendMessage(nil, &msg))
+	in := Datagram(from, s.n.find(from).addr(), appendMessage(nil, &msg))
 	s.pending = slices.Insert(s.pending, i, arrival{at, in})
 }

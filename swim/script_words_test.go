@@ -94,7 +94,7 @@ func (s *script) rows(text string) (rows []*member) {
 			continue
 		}
 		m := row(words[0], states[words[1]], s.number(words[2]))
-		m.addr = s.peer(words[0]).Addr
+		m.place = placeOf(s.peer(words[0]).Addr)
 		if len(words) == 5 {
 			for _, id := range strings.Split(words[4], ",") {
 				m.suspicion.accusers = append(m.suspicion.accusers, accuser{id: ID(id)})

@@ -20,7 +20,7 @@ func (n *Node) aboutSelf(u *update, from Peer, o origin) {
 	case c.incarnation == n.self.incarnation && c.state == Alive:
 		// An earlier life that ended at the same incarnation would look like this. The log is not asked: it may keep
 		// details in another form.
-		if o == byLog || u.addr == n.self.addr && equalTags(u.tags, n.self.tags) || n.now-n.risen < exchangeSpacing {
+		if o == byLog || u.addr == n.self.addr() && equalTags(u.tags, n.self.tags()) || n.now-n.risen < exchangeSpacing {
 			return
 		}
 		n.rise(c.incarnation, kind, evidence)
@@ -59,10 +59,10 @@ func (n *Node) rise(incarnation uint64, kind TransitionKind, evidence Evidence) 
 
 // setTags replaces this member's tags under a higher incarnation.
 func (n *Node) setTags(tags Tags) {
-	if n.going.leaving || tags.Equal(n.self.tags) || tags.Validate() != nil || n.self.incarnation >= IncarnationMax-1 {
+	if n.going.leaving || tags.Equal(n.self.tags()) || tags.Validate() != nil || n.self.incarnation >= IncarnationMax-1 {
 		return
 	}
-	n.self.tags = tags
+	n.self.setTags(tags)
 	previous := n.self.incarnation
 	n.adopt(n.self, claim{previous + 1, Alive})
 	n.report(Transition{Kind: TransitionTagged, Own: true, Evidence: Evidence{Previous: previous}}, n.self, Alive)

@@ -21,23 +21,39 @@ const leftKept = time.Hour
 // member is one row of the view.
 type member struct {
 	id          ID
-	addr        netip.AddrPort
-	tags        Tags
+	place       place
 	incarnation uint64
 	state       State
+	lost        bool // it was live in this view before it failed
 	ref         int32
 	live        int32         // place in Node.live; noRef when failed or left
 	hash        uint64        // of the id
 	since       time.Duration // when state was adopted
 	heard       time.Duration // when it was last heard itself
 	edge        *edge         // nil until it is probed
-	lost        bool          // it was live in this view before it failed
+	tagged      *Tags         // nil: none
 	suspicion   *suspicion    // while Suspect; kept with Failed for its accusers
 }
 
 func (m *member) claim() claim { return claim{m.incarnation, m.state} }
 
-func (m *member) peer() Peer { return Peer{m.id, m.addr} }
+func (m *member) addr() netip.AddrPort { return m.place.addr() }
+
+func (m *member) peer() Peer { return Peer{m.id, m.addr()} }
+
+func (m *member) tags() Tags {
+	if m.tagged == nil {
+		return nil
+	}
+	return *m.tagged
+}
+
+func (m *member) setTags(t Tags) {
+	m.tagged = nil
+	if len(t) > 0 {
+		m.tagged = &t
+	}
+}
 
 // lookup finds a member by the id's bytes, without allocating.
 func (n *Node) lookup(id []byte) *member {
@@ -57,7 +73,7 @@ func (n *Node) row(ref int32) *member {
 
 // add makes a row in no state yet; the caller sets one with setState. It returns nil when the view is full.
 func (n *Node) add(id ID, addr netip.AddrPort) *member {
-	m := &member{id: id, addr: addr, hash: hashID(id), live: noRef, heard: never}
+	m := &member{id: id, place: placeOf(addr), hash: hashID(id), live: noRef, heard: never}
 	switch {
 	case len(n.free) > 0:
 		m.ref = n.free[len(n.free)-1]
@@ -132,7 +148,7 @@ func (n *Node) adopt(m *member, c claim) {
 // export makes the public form of a row.
 func (n *Node) export(m *member) Member {
 	return Member{
-		ID: m.id, Addr: m.addr, Incarnation: m.incarnation, State: m.state, Tags: m.tags, Since: n.wall(m.since),
+		ID: m.id, Addr: m.addr(), Incarnation: m.incarnation, State: m.state, Tags: m.tags(), Since: n.wall(m.since),
 	}
 }
 

@@ -44,7 +44,7 @@ func TestWireExamples(t *testing.T) {
 	}
 	ack := message{typ: messageAck, seq: 7, incarnation: 3, digest: 0x0102030405060708, dueMS: 8000}
 	tagged := row("n4", Alive, 2)
-	tagged.tags = Tags{{"role", "db"}}
+	tagged.setTags(Tags{{"role", "db"}})
 	want := (*Node)(nil).appendUpdate(appendMessage(nil, &ack), tagged)
 	want = (*Node)(nil).appendUpdate(want, row("n5", Suspect, 300, "n1", "n2"))
 	if !bytes.Equal(packets[0], want) {
@@ -57,7 +57,7 @@ func TestWireExamples(t *testing.T) {
 
 	n := newNode(t, Config{})
 	gone := row("n2", Left, 7)
-	gone.addr = netip.MustParseAddrPort("[fd00::2]:7946")
+	gone.place = placeOf(netip.MustParseAddrPort("[fd00::2]:7946"))
 	if !n.applyState((*Node)(nil).appendUpdate([]byte{wireVersion, 1}, gone), Peer{}) {
 		t.Fatal("refused")
 	}

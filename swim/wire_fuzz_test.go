@@ -106,7 +106,7 @@ func seedDatagrams() [][]byte {
 	req := message{typ: messagePingReq, seq: 9, target: Peer{"n3", netip.MustParseAddrPort("[fd00::3]:7946")}}
 	nack := message{typ: messageNack, seq: 9}
 	tagged := row("n4", Alive, 2)
-	tagged.tags = Tags{{"role", "db"}, {"zone", "a"}}
+	tagged.setTags(Tags{{"role", "db"}, {"zone", "a"}})
 	rows := []*member{tagged, row("n5", Suspect, 1, "n1", "n2"), row("n6", Failed, 9, "n1"), row("n7", Left, IncarnationMax-1)}
 	var seeds [][]byte
 	for _, m := range []message{ping, ack, req, nack, {typ: messageGossip}} {
@@ -166,7 +166,7 @@ func FuzzApplyState(f *testing.F) {
 			got := other.find(m.ID)
 			switch {
 			case m.ID == "other":
-			case got == nil || got.claim() != (claim{m.Incarnation, m.State}) || got.addr != m.Addr:
+			case got == nil || got.claim() != (claim{m.Incarnation, m.State}) || got.addr() != m.Addr:
 				t.Fatalf("%x: of %+v the third member holds %+v", b, m, got)
 			}
 		}

@@ -53,11 +53,11 @@ func drawIncarnation(t *rapid.T) uint64 {
 // drawRow is a row of a view: what appendUpdate encodes.
 func drawRow(t *rapid.T) *member {
 	m := &member{
-		id: drawID(t), addr: drawAddr(t), incarnation: drawIncarnation(t),
+		id: drawID(t), place: placeOf(drawAddr(t)), incarnation: drawIncarnation(t),
 		state: State(rapid.IntRange(int(Alive), int(Left)).Draw(t, "state")),
 	}
 	if m.state == Alive {
-		m.tags = drawTags(t)
+		m.setTags(drawTags(t))
 	}
 	if m.state == Suspect || m.state == Failed {
 		m.suspicion = &suspicion{}
@@ -138,10 +138,10 @@ func checkUpdate(t *rapid.T, u *update, m *member) {
 		}
 	}
 	switch {
-	case ID(u.id) != m.id || u.claim != m.claim() || u.addr != m.addr:
-		t.Fatalf("got %s %+v at %v, want %s %+v at %v", u.id, u.claim, u.addr, m.id, m.claim(), m.addr)
-	case !decodeTags(u.tags).Equal(m.tags) || !equalTags(u.tags, m.tags):
-		t.Fatalf("got tags %v, want %v", decodeTags(u.tags), m.tags)
+	case ID(u.id) != m.id || u.claim != m.claim() || u.addr != m.addr():
+		t.Fatalf("got %s %+v at %v, want %s %+v at %v", u.id, u.claim, u.addr, m.id, m.claim(), m.addr())
+	case !decodeTags(u.tags).Equal(m.tags()) || !equalTags(u.tags, m.tags()):
+		t.Fatalf("got tags %v, want %v", decodeTags(u.tags), m.tags())
 	case !slices.Equal(accuserIDs(u.accusers), accusers):
 		t.Fatalf("got accusers %v, want %v", accuserIDs(u.accusers), accusers)
 	}
@@ -169,7 +169,7 @@ func TestDatagramTruncated(t *testing.T) {
 }
 
 func row(id string, s State, incarnation uint64, accusers ...ID) *member {
-	m := &member{id: ID(id), addr: netip.MustParseAddrPort("10.0.0.9:7946"), incarnation: incarnation, state: s}
+	m := &member{id: ID(id), place: placeOf(netip.MustParseAddrPort("10.0.0.9:7946")), incarnation: incarnation, state: s}
 	if s == Suspect || s == Failed {
 		m.suspicion = &suspicion{}
 		for _, id := range accusers {
@@ -296,7 +296,7 @@ func TestBlockBounds(t *testing.T) {
 
 	large := row(strings.Repeat("x", IDMax), Alive, IncarnationMax-1)
 	for i := range 5 { // as long as an update gets: the tags are the longest part of one
-		large.tags = append(large.tags, Tag{fmt.Sprint(i), strings.Repeat("v", 100)})
+		large.setTags(append(large.tags(), Tag{fmt.Sprint(i), strings.Repeat("v", 100)}))
 	}
 	block := (*Node)(nil).appendUpdate(nil, large)
 	if len(block) > updateBytes {
@@ -311,8 +311,8 @@ func TestBlockBounds(t *testing.T) {
 	}
 
 	filler := row("filler", Alive, 1)
-	filler.tags = Tags{{"a", strings.Repeat("v", 200)}, {"b", strings.Repeat("v", 200)}, {"c", ""}}
-	for size := 0; size <= DatagramMax; filler.tags[2].Value += "v" {
+	filler.setTags(Tags{{"a", strings.Repeat("v", 200)}, {"b", strings.Repeat("v", 200)}, {"c", ""}})
+	for size := 0; size <= DatagramMax; filler.tags()[2].Value += "v" {
 		datagram := gossipOf(large, filler, row(strings.Repeat("y", 50), Left, 1))
 		size = len(datagram)
 		if err := decodeMessage(datagram, &msg); (err == nil) != (size <= DatagramMax) {
