@@ -57,9 +57,12 @@ func (o outcome) String() string {
 
 // kind is the type without what is the same in all of them: rollcall.node.joined.v1 is joined.
 func (e event) kind() string {
-	kind := strings.TrimPrefix(e.Event.Type, "rollcall.node.")
+	_, kind, _ := strings.Cut(strings.TrimPrefix(e.Event.Type, "rollcall."), ".")
 	return strings.TrimSuffix(kind, ".v1")
 }
+
+// ofNode reports whether the event is about a node, and not of an assignment group.
+func (e event) ofNode() bool { return strings.HasPrefix(e.Event.Type, "rollcall.node.") }
 
 func newEvents() *cobra.Command {
 	cmd := &cobra.Command{
@@ -76,14 +79,17 @@ With -o json, a line is one event: its position, what became of it, and the Clou
 	from := cmd.Flags().Uint64("from", 0, "first `POSITION` to print")
 	limit := cmd.Flags().Uint64("limit", 0, "print at most `N` events; 0 prints all")
 	node := cmd.Flags().String("node", "", "only events about this node `ID`")
+	group := cmd.Flags().String("group", "", "only events of this assignment `GROUP`")
 	kind := cmd.Flags().String("kind", "", "only events of this `KIND`")
 	watch := cmd.Flags().BoolP("watch", "w", false, "go on with what happens, until interrupted")
+	cmd.MarkFlagsMutuallyExclusive("node", "group")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *kind != "" && !events.Kind(*kind).Valid() {
-			return cli.Errorf(cli.ErrUsage, "--kind %q is none of %q", *kind, events.Kinds())
+			return cli.Errorf(cli.ErrUsage, "--kind %q is none of %q", *kind, append(events.Kinds(), events.GroupKinds()...))
 		}
 		filter := url.Values{}
 		setUnlessEmpty(filter, "node", *node)
+		setUnlessEmpty(filter, "group", *group)
 		setUnlessEmpty(filter, "kind", *kind)
 		c, err := q.client()
 		if err != nil {

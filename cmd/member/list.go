@@ -141,6 +141,9 @@ func (l *listing) run(cmd *cobra.Command, path string) error {
 // watchNodes prints nodes that events from position from on are about, when they changed.
 func (c *client) watchNodes(cmd *cobra.Command, filter url.Values, from uint64, p *nodePrinter) error {
 	return c.follow(cmd.Context(), cmd.ErrOrStderr(), from, nil, func(e event) error {
+		if !e.ofNode() {
+			return nil
+		}
 		if p.printed[e.Event.Subject] == "" && len(filter) > 0 {
 			wanted, err := c.matches(cmd.Context(), filter, e)
 			if err != nil || !wanted {

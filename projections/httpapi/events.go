@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"rollcall/events"
 	"rollcall/projections/projector"
 )
 
@@ -36,11 +37,13 @@ type cloudEvent struct {
 
 type eventData struct {
 	Cluster     string            `json:"cluster"`
-	Node        string            `json:"node"`
+	Node        string            `json:"node,omitempty"`  // of an event of a node
+	Group       string            `json:"group,omitempty"` // of an event of an assignment group
 	Author      string            `json:"author"`
-	Incarnation uint64            `json:"incarnation"`
+	Incarnation uint64            `json:"incarnation,omitempty"` // of a node
 	Address     string            `json:"address,omitempty"`
 	Tags        map[string]string `json:"tags,omitempty"`
+	Plan        *events.Plan      `json:"plan,omitempty"`
 	Evidence    json.RawMessage   `json:"evidence,omitempty"`
 }
 
@@ -49,11 +52,11 @@ func renderEvent(n *projector.Notice) eventJSON {
 		Position: n.Position, Stored: stamp(n.Stored), Mismatch: n.Mismatch,
 		Event: cloudEvent{
 			SpecVersion: "1.0", ID: n.ID, Source: "/rollcall/" + n.Cluster + "/" + n.Author,
-			Type: "rollcall.node." + string(n.Kind) + ".v1", Subject: n.Node, Time: stamp(n.Time),
+			Type: events.Type(n.Kind), Subject: n.Node + n.Group, Time: stamp(n.Time), // one of the two is empty
 			DataContentType: "application/json", TraceParent: n.TraceParent,
 			Data: eventData{
-				Cluster: n.Cluster, Node: n.Node, Author: n.Author, Incarnation: n.Incarnation,
-				Address: n.Address, Tags: n.Tags, Evidence: n.Evidence,
+				Cluster: n.Cluster, Node: n.Node, Group: n.Group, Author: n.Author, Incarnation: n.Incarnation,
+				Address: n.Address, Tags: n.Tags, Plan: n.Plan, Evidence: n.Evidence,
 			},
 		},
 	}

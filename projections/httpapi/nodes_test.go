@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"rollcall/events"
 )
 
 func keys(v any) []string {
@@ -45,5 +47,35 @@ func TestNodesHaveTheContractsFields(t *testing.T) {
 	}
 	if r.body["cluster"] != "test" || r.body["position"] != 7.0 || ids(r) != "n1 n2 n3" {
 		t.Errorf("answer: %v", r.raw)
+	}
+}
+
+// Events of assignment groups stand in the same log, and are shown as what they are.
+func TestEventsOfGroups(t *testing.T) {
+	w := newWorld(t, nil)
+	w.episode()
+	ev := events.Event{
+		ID: events.NewID(), Kind: events.Planned, Cluster: "test", Group: "orders", Author: "n1", Time: w.at,
+		Plan: &events.Plan{Reason: "first plan", Seen: 7, Bound: 1, Workers: map[string][]string{"n2": {"s1"}}, Moves: []events.Move{
+			{Reason: "new shard", Shards: []string{"s1"}},
+		}},
+	}
+	if _, err := w.log.Append(t.Context(), ev, 0); err != nil {
+		t.Fatal(err)
+	}
+	w.settle()
+	r := w.get("/v1/events?group=orders&kind=planned")
+	list, _ := r.body["events"].([]any)
+	if len(list) != 1 {
+		t.Fatalf("%d %s", r.status, r.raw)
+	}
+	conforms(t, "Events", r.body)
+	event := list[0].(map[string]any)["event"].(map[string]any)
+	data := event["data"].(map[string]any)
+	if event["type"] != "rollcall.group.planned.v1" || event["subject"] != "orders" || data["group"] != "orders" || data["plan"] == nil {
+		t.Errorf("event: %v", event)
+	}
+	if r := w.get("/v1/events?group=orders&node=n1"); r.status != http.StatusBadRequest {
+		t.Errorf("both: %d %s", r.status, r.raw)
 	}
 }

@@ -111,13 +111,18 @@ func (f nodeFilter) match(n *projections.Node) bool {
 	return (len(f.states) == 0 || slices.Contains(f.states, n.State)) && f.tags.Match(n.Tags)
 }
 
-// eventFilter reads node= and kind=.
+// eventFilter reads node=, group= and kind=.
 func eventFilter(query url.Values) (f events.Filter, err error) {
-	if f.Node, err = single(query, "node"); err != nil {
-		return f, err
+	for name, into := range map[string]*string{"node": &f.Node, "group": &f.Group} {
+		if *into, err = single(query, name); err != nil {
+			return f, err
+		}
+		if query.Has(name) && !events.ValidID(*into) {
+			return f, badParam(name, "%.80q is not an id: 1 to %d of A-Z a-z 0-9 _ -", *into, events.IDMax)
+		}
 	}
-	if query.Has("node") && !events.ValidID(f.Node) {
-		return f, badParam("node", "%.80q is not an id: 1 to %d of A-Z a-z 0-9 _ -", f.Node, events.IDMax)
+	if query.Has("node") && query.Has("group") {
+		return f, badParam("group", "no event is about a node and of a group: ask for one of them")
 	}
 	kind, err := single(query, "kind")
 	if err != nil {
@@ -125,7 +130,7 @@ func eventFilter(query url.Values) (f events.Filter, err error) {
 	}
 	f.Kind = events.Kind(kind)
 	if query.Has("kind") && !f.Kind.Valid() {
-		return f, badParam("kind", "%.80q is not a kind: want one of %v", kind, events.Kinds())
+		return f, badParam("kind", "%.80q is not a kind: want one of %v", kind, append(events.Kinds(), events.GroupKinds()...))
 	}
 	return f, nil
 }
