@@ -76,6 +76,23 @@ func (m *Member) Join(through *Member) {
 	})
 }
 
+// alone is the state that the member would send if it knew nobody else.
+func (m *Member) alone() []byte {
+	cfg := m.world.cfg.Node
+	self := m.Node.Self()
+	cfg.ID, cfg.Addr, cfg.Incarnation = m.ID, m.Addr, self.Incarnation
+	node, err := swim.New(cfg, epoch)
+	if err != nil {
+		panic(err) // begin made one of it already
+	}
+	for _, e := range node.Step(epoch, swim.Join(m.Addr, 0)) {
+		if e.Kind == swim.EffectExchange {
+			return append([]byte(nil), e.Data...)
+		}
+	}
+	panic("swimsim: a join asks for no exchange")
+}
+
 // anyRunning is a random running member other than not, or not itself where there is none.
 func (w *World) anyRunning(not *Member) *Member {
 	start := w.rng.IntN(len(w.all))

@@ -80,6 +80,9 @@ func (w *World) send(from *Member, e *swim.Effect) {
 	if w.checker != nil {
 		w.checker.sent(from, e)
 	}
+	if w.cfg.Tap != nil {
+		w.cfg.Tap(Datagram{w.now, from, e.To.ID, e.Data})
+	}
 	if to == nil || to.ID != e.To.ID {
 		return // nobody there who could prove to be the one meant
 	}

@@ -17,6 +17,7 @@ type Config struct {
 	Hints   bool              // the transport tells of closed connections, restarted peers and ports where nobody listens
 	Log     *LogConfig        // nil: no log
 	Watch   func(Observation) // called for every transition, in order; may be nil
+	Tap     func(Datagram)    // called for every datagram sent, in order; may be nil
 	Checked bool              // hold every step to the invariants; costs memory by the square of the members
 }
 
@@ -26,6 +27,17 @@ type Observation struct {
 	By *Member
 	*swim.Transition
 }
+
+// Datagram is a packet on its way, before the network decides what becomes of it. Data is valid during the call only.
+type Datagram struct {
+	At   time.Duration
+	From *Member
+	To   swim.ID
+	Data []byte
+}
+
+// Ping reports whether the datagram is a ping, for whatever reason it was sent (docs/formats/wire.md).
+func (d Datagram) Ping() bool { return len(d.Data) > 1 && d.Data[1] == 1 }
 
 // World is a network of members and their log. It is not safe for concurrent use.
 type World struct {
@@ -138,7 +150,9 @@ func (w *World) Seed() {
 		}
 	}
 	for i, m := range w.all { // one answer from somebody: what is held against a member from now on is held against this life
-		m.Join(w.all[(i+1)%len(w.all)])
+		if peer := w.all[(i+1)%len(w.all)]; peer != m && peer.running {
+			m.step(swim.ExchangeReply(peer.ID, peer.Addr, peer.alone()))
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ func main() {
 // options are the flags of all subcommands.
 type options struct {
 	members, seeds, workers int
-	strategy, profile       string
+	strategy                string
 	log                     bool
 	level                   float64
 	first                   uint64
