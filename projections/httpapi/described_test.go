@@ -28,24 +28,23 @@ var examples = map[string][]string{
 	"/v1/pick": {
 		"/v1/pick", "/v1/pick?strategy=round_robin", "/v1/pick?strategy=least_loaded&tag=role=worker", "/v1/pick?key=a",
 	},
-	"/v1/diff":                         {"/v1/diff?from=3", "/v1/diff?from=1&to=6", "/v1/diff?from=6&to=1"},
-	"/v1/events":                       {"/v1/events", "/v1/events?node=n3&limit=2", "/v1/events?kind=failed", "/v1/events?from=4&limit=1000"},
-	"/v1/projections":                  {"/v1/projections"},
-	"/v1/projections/{name}/{action}":  {"/v1/projections/registry/pause", "/v1/projections/timeline/resume", "/v1/projections/fold/rebuild"},
-	"/sd/prometheus":                   {"/sd/prometheus", "/sd/prometheus?tag=role=worker&status=alive,failed"},
-	"/livez":                           {"/livez"},
-	"/readyz":                          {"/readyz"},
-	"/dev/nodes/{id}/{action}":         {"/dev/nodes/n1/pause"},
-	"/dev/partition":                   {"/dev/partition"},
-	"/v1/assignments/{group}":          nil,
-	"/v1/assignments":                  nil,
-	"/v1/assignments/{group}/{action}": nil,
+	"/v1/diff":                        {"/v1/diff?from=3", "/v1/diff?from=1&to=6", "/v1/diff?from=6&to=1"},
+	"/v1/events":                      {"/v1/events", "/v1/events?node=n3&limit=2", "/v1/events?kind=failed", "/v1/events?from=4&limit=1000"},
+	"/v1/projections":                 {"/v1/projections"},
+	"/v1/projections/{name}/{action}": {"/v1/projections/registry/pause", "/v1/projections/timeline/resume", "/v1/projections/fold/rebuild"},
+	"/sd/prometheus":                  {"/sd/prometheus", "/sd/prometheus?tag=role=worker&status=alive,failed"},
+	"/livez":                          {"/livez"},
+	"/readyz":                         {"/readyz"},
+	"/dev/nodes/{id}/{action}":        {"/dev/nodes/n1/pause"},
+	"/v1/assignments":                 {"/v1/assignments", "/v1/assignments?at=5"},
+	"/v1/assignments/{group}":         {"/v1/assignments/orders", "/v1/assignments/orders?without=n2&with=n8,n9"},
+	"/dev/partition":                  {"/dev/partition"},
 }
 
 // mistakes are requests of the same paths that get a problem.
 var mistakes = []string{
 	"/v1/nodes/n9", "/v1/nodes?colour=red", "/v1/nodes?at=99", "/nothing", "/v1/pick?tag=nobody", "/v1/diff", "/v1/services?tag=(",
-	"/sd/prometheus?tag=",
+	"/sd/prometheus?tag=", "/v1/assignments/nothing", "/v1/assignments/orders?without=",
 }
 
 type operations struct {
@@ -67,6 +66,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	w.episode()
 	w.log.Inject("rollcall.test.node.n2.n2.tagged", []byte("not JSON"))
 	w.say(events.HealthCheckFailed, "n1", "n2", 1, events.Evidence{Phi: 8.5})
+	w.plan("orders", "n1")
 	w.settle()
 	var d operations
 	var c components

@@ -68,6 +68,8 @@ func (a *api) routes() []route {
 		{"GET", "/v1/services", filter, a.services},
 		{"GET", "/v1/pick", []string{"tag", "status", "strategy", "key", "min_position"}, a.pick},
 		{"GET", "/v1/diff", []string{"from", "to"}, a.diff},
+		{"GET", "/v1/assignments", []string{"at", "min_position"}, a.assignmentGroups},
+		{"GET", "/v1/assignments/{group}", []string{"at", "min_position", "without", "with"}, a.assignmentGroup},
 		{"GET", "/v1/events", []string{"from", "node", "group", "kind", "limit", "min_position"}, a.events},
 		{"GET", "/v1/events/stream", []string{"from", "node", "group", "kind"}, a.stream},
 		{"GET", "/v1/projections", nil, a.projections},
