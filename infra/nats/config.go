@@ -49,7 +49,7 @@ func ParseServer(text string) (Server, error) {
 	fail := func() (Server, error) {
 		return Server{}, fmt.Errorf("%w: server %.200q: want HOST, HOST:PORT or HOST:PORT:ROUTEPORT", ErrConfig, text)
 	}
-	host, rest := text, ""
+	var host, rest string
 	if inner, ok := strings.CutPrefix(text, "["); ok {
 		host, rest, ok = strings.Cut(inner, "]")
 		if !ok || net.ParseIP(host) == nil {
