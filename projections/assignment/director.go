@@ -13,8 +13,8 @@ import (
 	"rollcall/projections/projector"
 )
 
-// Replica is a live copy of the views: a *projector.Projector that runs, for instance. Its methods do what that one's do.
-type Replica interface {
+// Views is a live copy of the views: a *projector.Projector that runs, for instance. Its methods do what that one's do.
+type Views interface {
 	View(fn func(v *projections.Views))
 	WaitFor(ctx context.Context, position uint64) error
 	Status() projector.Status
@@ -48,7 +48,7 @@ type DirectorConfig struct {
 	Shards   []string // ids, at most events.ShardsMax
 	Selector string   // tag expression that workers match, see projections.Selector
 	Log      events.Log
-	Replica  Replica
+	Views  Views
 	Settle   time.Duration // 0: DefaultSettle
 	Logger   *slog.Logger  // nil: nothing is logged
 }
@@ -68,8 +68,8 @@ func (c *DirectorConfig) validate() error {
 		return fmt.Errorf("%w: %d Shards, want 1 to %d", ErrConfig, len(c.Shards), events.ShardsMax)
 	case len(c.Selector) > events.PlanSelectorMax:
 		return fmt.Errorf("%w: Selector of %d bytes, at most %d", ErrConfig, len(c.Selector), events.PlanSelectorMax)
-	case c.Log == nil || c.Replica == nil:
-		return fmt.Errorf("%w: Log or Replica is missing", ErrConfig)
+	case c.Log == nil || c.Views == nil:
+		return fmt.Errorf("%w: Log or Views is missing", ErrConfig)
 	case c.Settle < 0:
 		return fmt.Errorf("%w: Settle is %v, want at least 0", ErrConfig, c.Settle)
 	}
@@ -125,7 +125,7 @@ func (d *Director) Run(ctx context.Context) error {
 			continue
 		}
 		pause = retryMin
-		if err := awaitPosition(ctx, d.cfg.Replica, next, wait); err != nil {
+		if err := awaitPosition(ctx, d.cfg.Views, next, wait); err != nil {
 			return fmt.Errorf("group %s: %w", d.cfg.Group, err)
 		}
 	}
@@ -140,7 +140,7 @@ var errUndecided = errors.New("the plan does not stand")
 func (d *Director) turn(ctx context.Context) (next uint64, wait time.Duration, err error) {
 	o, live := d.look()
 	wait = standby
-	if status := d.cfg.Replica.Status(); !status.Ready || status.Lag.Events > 0 || !live {
+	if status := d.cfg.Views.Status(); !status.Ready || status.Lag.Events > 0 || !live {
 		return o.position + 1, wait, nil
 	}
 	if director := o.group.Director; director != "" && director != d.cfg.Self {
@@ -161,7 +161,7 @@ func (d *Director) turn(ctx context.Context) (next uint64, wait time.Duration, e
 	if err != nil {
 		return 0, 0, err
 	}
-	if err := d.cfg.Replica.WaitFor(ctx, position); err != nil {
+	if err := d.cfg.Views.WaitFor(ctx, position); err != nil {
 		return 0, 0, err
 	}
 	g, _ := d.group()
@@ -174,7 +174,7 @@ func (d *Director) turn(ctx context.Context) (next uint64, wait time.Duration, e
 // look takes from the replica what a plan is made of, and whether this member is live.
 func (d *Director) look() (o outlook, live bool) {
 	o = outlook{selector: d.cfg.Selector, shards: d.cfg.Shards}
-	d.cfg.Replica.View(func(v *projections.Views) {
+	d.cfg.Views.View(func(v *projections.Views) {
 		o.position, o.nodes = v.Position(), workers(v, d.selector)
 		o.group, _ = v.Assignments.Group(d.cfg.Group)
 		if n, ok := v.Registry.Node(d.cfg.Self); ok {
@@ -189,7 +189,7 @@ func (d *Director) look() (o outlook, live bool) {
 
 func (d *Director) group() (g *projections.Group, ok bool) {
 	g = &projections.Group{Name: d.cfg.Group}
-	d.cfg.Replica.View(func(v *projections.Views) {
+	d.cfg.Views.View(func(v *projections.Views) {
 		if known, found := v.Assignments.Group(d.cfg.Group); found {
 			g, ok = known, true
 		}
@@ -241,7 +241,7 @@ func (d *Director) append(ctx context.Context, plan *events.Plan, expect uint64)
 	case lookErr != nil && last.Position == 0:
 		return 0, errors.Join(err, lookErr)
 	}
-	if waitErr := d.cfg.Replica.WaitFor(ctx, last.Position); waitErr != nil {
+	if waitErr := d.cfg.Views.WaitFor(ctx, last.Position); waitErr != nil {
 		return 0, waitErr
 	}
 	if last.ID == ev.ID {
@@ -261,7 +261,7 @@ func (d *Director) Resign(ctx context.Context) error {
 		position, err := d.append(ctx, nil, g.LastPosition)
 		switch {
 		case err == nil:
-			return d.cfg.Replica.WaitFor(ctx, position)
+			return d.cfg.Views.WaitFor(ctx, position)
 		case !errors.Is(err, events.ErrConflict):
 			return fmt.Errorf("group %s: %w", d.cfg.Group, err)
 		}
@@ -271,7 +271,7 @@ func (d *Director) Resign(ctx context.Context) error {
 
 // awaitPosition returns when the replica has read position, after wait, or when ctx ends; with an error only if the replica
 // is stopped.
-func awaitPosition(ctx context.Context, r Replica, position uint64, wait time.Duration) error {
+func awaitPosition(ctx context.Context, r Views, position uint64, wait time.Duration) error {
 	if wait <= 0 {
 		return nil
 	}

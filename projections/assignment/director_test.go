@@ -180,7 +180,7 @@ func TestDirectorEndsWhenItMayNotPlan(t *testing.T) {
 	bubble(t, func(w *world) {
 		w.log.Deny("n1")
 		d, err := assignment.NewDirector(assignment.DirectorConfig{
-			Cluster: cluster, Group: "orders", Self: "n1", Shards: []string{"s0"}, Log: w.log, Replica: w.p,
+			Cluster: cluster, Group: "orders", Self: "n1", Shards: []string{"s0"}, Log: w.log, Views: w.p,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -200,7 +200,7 @@ func TestDirectorEndsWithItsReplica(t *testing.T) {
 		}
 		go func() { _ = p.Run(ctx) }()
 		d, err := assignment.NewDirector(assignment.DirectorConfig{
-			Cluster: cluster, Group: "orders", Self: "n9", Shards: []string{"s0"}, Log: w.log, Replica: p,
+			Cluster: cluster, Group: "orders", Self: "n9", Shards: []string{"s0"}, Log: w.log, Views: p,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -242,7 +242,7 @@ func TestWhatIfAppendsNothing(t *testing.T) {
 func TestDirectorConfigIsChecked(t *testing.T) {
 	bubble(t, func(w *world) {
 		good := assignment.DirectorConfig{
-			Cluster: cluster, Group: "g", Self: "n1", Shards: []string{"s0", "s1"}, Log: w.log, Replica: w.p,
+			Cluster: cluster, Group: "g", Self: "n1", Shards: []string{"s0", "s1"}, Log: w.log, Views: w.p,
 		}
 		if _, err := assignment.NewDirector(good); err != nil {
 			t.Fatal(err)
@@ -255,7 +255,7 @@ func TestDirectorConfigIsChecked(t *testing.T) {
 			"shard twice":     func(c *assignment.DirectorConfig) { c.Shards = []string{"s0", "s0"} },
 			"no shards":       func(c *assignment.DirectorConfig) { c.Shards = nil },
 			"log":             func(c *assignment.DirectorConfig) { c.Log = nil },
-			"replica":         func(c *assignment.DirectorConfig) { c.Replica = nil },
+			"replica":         func(c *assignment.DirectorConfig) { c.Views = nil },
 			"settle":          func(c *assignment.DirectorConfig) { c.Settle = -1 },
 			"selector's size": func(c *assignment.DirectorConfig) { c.Selector = strings.Repeat("x", events.PlanSelectorMax+1) },
 		} {

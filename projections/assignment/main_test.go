@@ -123,10 +123,10 @@ func (w *world) node(id string) (n events.Node, ok bool) {
 }
 
 // director starts one that stands by or directs; stop ends it as a crash of its loop would.
-func (w *world) director(self string, replica assignment.Replica, shards int) (d *assignment.Director, stop func()) {
+func (w *world) director(self string, replica assignment.Views, shards int) (d *assignment.Director, stop func()) {
 	w.t.Helper()
 	cfg := assignment.DirectorConfig{
-		Cluster: cluster, Group: "orders", Self: self, Selector: "role = worker", Log: w.log, Replica: replica,
+		Cluster: cluster, Group: "orders", Self: self, Selector: "role = worker", Log: w.log, Views: replica,
 	}
 	for i := range shards {
 		cfg.Shards = append(cfg.Shards, fmt.Sprintf("s%d", i))

@@ -25,7 +25,7 @@ type Assigned struct {
 type WorkerConfig struct {
 	Group    string
 	Self     string
-	Replica  Replica
+	Views  Views
 	StaleMax time.Duration // 0: DefaultStaleMax
 	Logger   *slog.Logger  // nil: nothing is logged
 }
@@ -42,8 +42,8 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 	case !events.ValidID(cfg.Group) || !events.ValidID(cfg.Self):
 		return nil, fmt.Errorf("%w: Group %.80q or Self %.80q is not an id: 1 to %d of A-Z a-z 0-9 _ -",
 			ErrConfig, cfg.Group, cfg.Self, events.IDMax)
-	case cfg.Replica == nil:
-		return nil, fmt.Errorf("%w: Replica is missing", ErrConfig)
+	case cfg.Views == nil:
+		return nil, fmt.Errorf("%w: Views is missing", ErrConfig)
 	case cfg.StaleMax < 0:
 		return nil, fmt.Errorf("%w: StaleMax is %v, want at least 0", ErrConfig, cfg.StaleMax)
 	}
@@ -89,7 +89,7 @@ func (w *Worker) Run(ctx context.Context, work func(ctx context.Context, s Assig
 				jobs[shard] = w.start(ctx, Assigned{shard, fence}, before, work)
 			}
 		}
-		if err := awaitPosition(ctx, w.cfg.Replica, position+1, w.cfg.StaleMax/4); err != nil {
+		if err := awaitPosition(ctx, w.cfg.Views, position+1, w.cfg.StaleMax/4); err != nil {
 			return fmt.Errorf("group %s: %w", w.cfg.Group, err)
 		}
 	}
@@ -99,9 +99,9 @@ func (w *Worker) Run(ctx context.Context, work func(ctx context.Context, s Assig
 // look returns the fence of every shard that is this member's, none when the view is too old to tell, and the position.
 func (w *Worker) look() (mine map[string]uint64, position uint64) {
 	mine = make(map[string]uint64)
-	status := w.cfg.Replica.Status()
+	status := w.cfg.Views.Status()
 	old := !status.Ready || time.Duration(status.Lag.Seconds*float64(time.Second)) > w.cfg.StaleMax
-	w.cfg.Replica.View(func(v *projections.Views) {
+	w.cfg.Views.View(func(v *projections.Views) {
 		position = v.Position()
 		g, ok := v.Assignments.Group(w.cfg.Group)
 		if !ok || old {

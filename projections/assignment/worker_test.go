@@ -53,7 +53,7 @@ func (d *desk) shows() string {
 func (w *world) worker(self string, linger time.Duration) *desk {
 	w.t.Helper()
 	d := &desk{working: make(map[string]uint64), linger: linger}
-	worker, err := assignment.NewWorker(assignment.WorkerConfig{Group: "orders", Self: self, Replica: w.p})
+	worker, err := assignment.NewWorker(assignment.WorkerConfig{Group: "orders", Self: self, Views: w.p})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestWorkerEndsWithItsReplica(t *testing.T) {
 			t.Fatal(err)
 		}
 		go func() { _ = p.Run(ctx) }()
-		worker, err := assignment.NewWorker(assignment.WorkerConfig{Group: "orders", Self: "n2", Replica: p})
+		worker, err := assignment.NewWorker(assignment.WorkerConfig{Group: "orders", Self: "n2", Views: p})
 		if err != nil {
 			t.Fatal(err)
 		}
