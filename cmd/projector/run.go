@@ -17,6 +17,7 @@ import (
 	"rollcall/infra/nats"
 	"rollcall/infra/natsd"
 	"rollcall/infra/telemetry"
+	"rollcall/projections/dnsapi"
 	"rollcall/projections/httpapi"
 	"rollcall/projections/projector"
 )
@@ -31,6 +32,7 @@ type runFlags struct {
 	natsListen string
 	replicas   int
 	http, data string
+	dns        string
 	log        *cli.Logging
 }
 
@@ -55,6 +57,7 @@ disk before it is acknowledged. With --nats, durability is what those servers' s
 	f.StringVar(&r.natsListen, "nats-listen", "127.0.0.1:4222", "`ADDRESS` of the embedded NATS server; loopback only")
 	f.IntVar(&r.replicas, "replicas", 1, "copies of the stream, on as many servers; 1 to 5")
 	f.StringVar(&r.http, "http", "127.0.0.1:8080", "`ADDRESS` of the API and the page; loopback only; port 0 takes a free one")
+	f.StringVar(&r.dns, "dns", "", "answer DNS at this `ADDRESS`, such as 127.0.0.1:5353; loopback only; empty: do not")
 	f.StringVar(&r.data, "data", "", "keep snapshots, and the embedded server's files, in this `DIR` (required)")
 	r.log = cli.LoggingFlags(f, slog.LevelInfo)
 	return cmd
@@ -73,6 +76,12 @@ func (r *runFlags) check() error {
 	}
 	if err := httpserver.CheckAddress(r.http); err != nil {
 		return cli.Errorf(cli.ErrUsage, "--http %w", err)
+	}
+	if r.dns == "" {
+		return nil
+	}
+	if err := httpserver.CheckAddress(r.dns); err != nil {
+		return cli.Errorf(cli.ErrUsage, "--dns %w", err)
 	}
 	return nil
 }
@@ -115,6 +124,15 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 	handler, err := httpapi.New(httpapi.Config{Projector: p, Version: cli.Version(), Metrics: tel.Handler(), Logger: log})
 	if err != nil {
 		return err
+	}
+	if r.dns != "" {
+		names, err := dnsapi.Listen(r.dns, dnsapi.Config{Projector: p, Logger: log})
+		if err != nil {
+			return fmt.Errorf("--dns: %w", err)
+		}
+		defer names.Close()
+		names.Start()
+		log.Info("answering DNS", "dns", names.Addr(), "zone", r.cluster+".rollcall.")
 	}
 	server.Start(handler)
 	log.Info("projector is up", "cluster", r.cluster, "http", server.Addr())
