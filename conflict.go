@@ -27,7 +27,7 @@ const (
 // refuseDouble makes sure, before anything is announced, that no other process runs under this member's id: wherever the
 // log, or else a seed, knows it alive, it is called there. Only a certificate with the same id proves the conflict; an
 // address that does not answer is where an earlier life was.
-func (m *Member) refuseDouble(ctx context.Context, t agent.Transport) error {
+func (m *member) refuseDouble(ctx context.Context, t agent.Transport) error {
 	own := m.advertised(t)
 	for _, addr := range m.addressesOfOwnID(ctx, t) {
 		if addr == own || addr == t.LocalAddr() {
@@ -47,7 +47,7 @@ func (m *Member) refuseDouble(ctx context.Context, t agent.Transport) error {
 }
 
 // addressesOfOwnID is where the log says that this member is, or, of a log that does not answer, where the seeds say.
-func (m *Member) addressesOfOwnID(ctx context.Context, t agent.Transport) []netip.AddrPort {
+func (m *member) addressesOfOwnID(ctx context.Context, t agent.Transport) []netip.AddrPort {
 	if m.rec.Position() > 0 {
 		if n, ok := m.rec.Node(m.opt.ID); ok && n.State.Live() {
 			if addr, err := netip.ParseAddrPort(n.Address); err == nil {
@@ -77,14 +77,14 @@ func (m *Member) addressesOfOwnID(ctx context.Context, t agent.Transport) []neti
 }
 
 // call exchanges an empty state with whoever answers at addr: it tells the other nothing.
-func (m *Member) call(ctx context.Context, t agent.Transport, addr netip.AddrPort) (swim.ID, []byte, error) {
+func (m *member) call(ctx context.Context, t agent.Transport, addr netip.AddrPort) (swim.ID, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, challengeLimit)
 	defer cancel()
 	return t.Exchange(ctx, swim.Peer{Addr: addr}, swim.EmptyState())
 }
 
 // conflicted is the transport's word that another process showed this member's id while both run.
-func (m *Member) conflicted(addr netip.AddrPort) {
+func (m *member) conflicted(addr netip.AddrPort) {
 	m.conflictMu.Lock()
 	again := time.Since(m.conflictAt) < conflictPause
 	if !again {
@@ -99,7 +99,7 @@ func (m *Member) conflicted(addr netip.AddrPort) {
 }
 
 // recordConflict puts a conflict on record. It changes nobody's state.
-func (m *Member) recordConflict(addr netip.AddrPort) {
+func (m *member) recordConflict(addr netip.AddrPort) {
 	n, _ := m.rec.Node(m.opt.ID)
 	err := m.rec.Say(events.Event{
 		ID: events.NewID(), Kind: events.IDConflict, Cluster: m.opt.Cluster, Node: m.opt.ID, Author: m.opt.ID,

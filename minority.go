@@ -35,7 +35,7 @@ func ParseMinorityPolicy(s string) (MinorityPolicy, error) {
 }
 
 // ReadOnly returns ErrMinority while this member refuses to act, and nil otherwise.
-func (m *Member) ReadOnly() error {
+func (m *member) ReadOnly() error {
 	if m.opt.OnMinority == MinorityReadOnly && m.agent.Status().Partition.Side == swim.Minority {
 		return ErrMinority
 	}
@@ -43,7 +43,7 @@ func (m *Member) ReadOnly() error {
 }
 
 // watchPartition carries out the policy until the member is closed.
-func (m *Member) watchPartition() {
+func (m *member) watchPartition() {
 	sub := m.agent.Subscribe(subscriptionBound)
 	defer sub.Close()
 	for {
@@ -63,7 +63,7 @@ func (m *Member) watchPartition() {
 // the one that matters comes last.
 const subscriptionBound = 4096
 
-func (m *Member) onPartition(t swim.Transition) {
+func (m *member) onPartition(t swim.Transition) {
 	e := t.Evidence
 	switch {
 	case t.Kind == swim.TransitionHealed:

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -53,8 +54,12 @@ type Options struct {
 	Logger    *slog.Logger                                           // nil logs nothing
 }
 
-// Member is a running member. All methods are safe for concurrent use.
-type Member struct {
+// Member is a running member. All methods are safe for concurrent use. One that nobody refers to any more is closed, like
+// an *os.File; do not rely on when.
+type Member struct{ *member }
+
+// member is what goroutines hold on to, so that a dropped handle is noticed.
+type member struct {
 	opt    Options
 	log    *slog.Logger
 	state  *stateDir
@@ -86,7 +91,7 @@ func Join(ctx context.Context, opt Options) (*Member, error) {
 	if err := opt.validate(); err != nil {
 		return nil, err
 	}
-	m := &Member{
+	m := &member{
 		opt: opt, log: opt.Logger, feed: newLogFeed(), stale: make(chan uint64, 1),
 		joined: make(chan struct{}), ending: make(chan struct{}), closed: make(chan struct{}),
 	}
@@ -103,7 +108,9 @@ func Join(ctx context.Context, opt Options) (*Member, error) {
 		}
 		return nil, fmt.Errorf("rollcall: member %s: %w", opt.ID, err)
 	}
-	return m, nil
+	handle := &Member{m}
+	runtime.AddCleanup(handle, (*member).dropped, m)
+	return handle, nil
 }
 
 func (o Options) validate() error {
@@ -130,7 +137,7 @@ func (o Options) validate() error {
 	return nil
 }
 
-func (m *Member) start(ctx context.Context) error {
+func (m *member) start(ctx context.Context) error {
 	var err error
 	if m.state, err = openState(m.opt.Dir); err != nil {
 		return err
@@ -186,7 +193,7 @@ func (m *Member) start(ctx context.Context) error {
 	return nil
 }
 
-func (m *Member) onEvent(rec events.Recorded, out events.Outcome) {
+func (m *member) onEvent(rec events.Recorded, out events.Outcome) {
 	m.feed.note(rec, out)
 	if m.opt.OnEvent != nil {
 		m.opt.OnEvent(rec, out)
@@ -194,7 +201,7 @@ func (m *Member) onEvent(rec events.Recorded, out events.Outcome) {
 }
 
 // nextIncarnation is one above what the directory and the log remember, 1 for a first life.
-func (m *Member) nextIncarnation(ctx context.Context) uint64 {
+func (m *member) nextIncarnation(ctx context.Context) uint64 {
 	last := m.state.incarnation
 	ctx, cancel := context.WithTimeout(ctx, logPatience)
 	defer cancel()
@@ -207,7 +214,7 @@ func (m *Member) nextIncarnation(ctx context.Context) uint64 {
 	return last + 1
 }
 
-func (m *Member) listen() (agent.Transport, error) {
+func (m *member) listen() (agent.Transport, error) {
 	if m.opt.Transport != nil {
 		return m.opt.Transport(swim.ID(m.opt.ID), m.opt.Bind)
 	}
@@ -224,7 +231,7 @@ func (m *Member) listen() (agent.Transport, error) {
 }
 
 // advertised is the address others are told: as given, with the real port where none was.
-func (m *Member) advertised(t agent.Transport) netip.AddrPort {
+func (m *member) advertised(t agent.Transport) netip.AddrPort {
 	local := t.LocalAddr()
 	switch a := m.opt.Advertise; {
 	case !a.IsValid():
@@ -238,7 +245,7 @@ func (m *Member) advertised(t agent.Transport) netip.AddrPort {
 
 // record keeps what the agent observed: first the incarnation, so that no later life claims it again, then the event. A
 // member that has seeds has joined when one of them let it in; before that it is nobody's to speak of.
-func (m *Member) record(ts ...swim.Transition) error {
+func (m *member) record(ts ...swim.Transition) error {
 	select {
 	case <-m.joined:
 	case <-m.ending:
@@ -258,14 +265,14 @@ func (m *Member) record(ts ...swim.Transition) error {
 }
 
 // outdated is the recorder's word that the log knows an earlier life of this member.
-func (m *Member) outdated(incarnation uint64) {
+func (m *member) outdated(incarnation uint64) {
 	select {
 	case m.stale <- incarnation:
 	default: // one is waiting; the recorder will say it again if it is not enough
 	}
 }
 
-func (m *Member) riseWhenStale() {
+func (m *member) riseWhenStale() {
 	for {
 		select {
 		case incarnation := <-m.stale:
@@ -278,7 +285,7 @@ func (m *Member) riseWhenStale() {
 
 // joinSeeds asks the seeds until one answers. A member without seeds asks once whom the log knows; those may all be gone,
 // so it has joined whatever they answer.
-func (m *Member) joinSeeds() {
+func (m *member) joinSeeds() {
 	if len(m.opt.Seeds) == 0 {
 		if n, err := m.agent.Join(m.ctx, m.peersFromLog()); err != nil {
 			m.log.Debug("no member that the log knows answered", "error", err)
@@ -309,7 +316,7 @@ func (m *Member) joinSeeds() {
 
 // keepSeeds asks a seed again from time to time whose address no live member of the view has: after a partition in which
 // everybody on either side was restarted, neither side knows the other even as failed.
-func (m *Member) keepSeeds() {
+func (m *member) keepSeeds() {
 	timer := time.NewTicker(seedInterval)
 	defer timer.Stop()
 	for {
@@ -332,25 +339,25 @@ func (m *Member) keepSeeds() {
 }
 
 // ID is the member's own.
-func (m *Member) ID() string { return m.opt.ID }
+func (m *member) ID() string { return m.opt.ID }
 
 // Addr is where others reach the member.
-func (m *Member) Addr() netip.AddrPort { return m.agent.Status().Self.Addr }
+func (m *member) Addr() netip.AddrPort { return m.agent.Status().Self.Addr }
 
 // Joined is closed when a seed has answered, or at once when there is none but the member itself.
-func (m *Member) Joined() <-chan struct{} { return m.joined }
+func (m *member) Joined() <-chan struct{} { return m.joined }
 
 // Done is closed when the member has ended, by whatever way.
-func (m *Member) Done() <-chan struct{} { return m.closed }
+func (m *member) Done() <-chan struct{} { return m.closed }
 
 // Registry is this member's own view of the cluster, fed by the protocol and not by the log.
-func (m *Member) Registry() *agent.Registry { return m.agent.Registry() }
+func (m *member) Registry() *agent.Registry { return m.agent.Registry() }
 
 // Subscribe delivers the changes of this member's view from now on; bound is how many may wait for the reader.
-func (m *Member) Subscribe(bound int) *agent.Subscription { return m.agent.Subscribe(bound) }
+func (m *member) Subscribe(bound int) *agent.Subscription { return m.agent.Subscribe(bound) }
 
 // Status is the state of the member's protocol, transport and recording.
-func (m *Member) Status() Status {
+func (m *member) Status() Status {
 	s := Status{Status: m.agent.Status(), Recorder: m.rec.Stats(), Outbox: m.box.Len(), NotAccepting: m.box.Accepting()}
 	if m.quic != nil {
 		s.Transport = m.quic.Stats()
@@ -368,7 +375,7 @@ type Status struct {
 }
 
 // SetTags replaces the member's tags.
-func (m *Member) SetTags(ctx context.Context, tags map[string]string) error {
+func (m *member) SetTags(ctx context.Context, tags map[string]string) error {
 	if err := m.ReadOnly(); err != nil {
 		return err
 	}
@@ -377,7 +384,7 @@ func (m *Member) SetTags(ctx context.Context, tags map[string]string) error {
 
 // Drained returns when the log has everything this member has had to say until now, or with ctx's error. A member that has
 // not joined yet has its joining to say.
-func (m *Member) Drained(ctx context.Context) error {
+func (m *member) Drained(ctx context.Context) error {
 	if err := m.agent.Recorded(ctx); err != nil {
 		return fmt.Errorf("rollcall: member %s: not everything is recorded yet: %w", m.opt.ID, err)
 	}
@@ -386,11 +393,11 @@ func (m *Member) Drained(ctx context.Context) error {
 
 // Pause makes the member stand still like a stopped process, until the returned function is called. For development and
 // tests.
-func (m *Member) Pause(ctx context.Context) (resume func(), err error) { return m.agent.Pause(ctx) }
+func (m *member) Pause(ctx context.Context) (resume func(), err error) { return m.agent.Pause(ctx) }
 
 // Leave departs gracefully and closes the member: the departure is acknowledged by others (5 s at most), the connections
 // are closed, and the log gets what is still to be said (5 s at most; the rest waits in the outbox for the next start).
-func (m *Member) Leave(ctx context.Context) error {
+func (m *member) Leave(ctx context.Context) error {
 	m.end()
 	err := m.agent.Leave(ctx)
 	err = errors.Join(err, m.agent.Close())
@@ -404,7 +411,7 @@ func (m *Member) Leave(ctx context.Context) error {
 
 // Close ends the member without a departure: others will find that it is gone. What it had to say is kept in the
 // outbox. It is idempotent.
-func (m *Member) Close() error {
+func (m *member) Close() error {
 	m.end()
 	m.closing.Do(func() {
 		err := m.agent.Close()
@@ -416,10 +423,31 @@ func (m *Member) Close() error {
 	return m.closeErr
 }
 
-func (m *Member) end() { m.endOnce.Do(func() { close(m.ending) }) }
+// LeaveWhen makes the member depart gracefully when ctx ends, as Leave does; stop takes that back, and reports whether it
+// came in time.
+func (m *member) LeaveWhen(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		if err := m.Leave(context.WithoutCancel(ctx)); err != nil {
+			m.log.Error("leaving", "error", err)
+		}
+	})
+}
+
+// dropped ends a member whose handle is gone.
+func (m *member) dropped() {
+	select {
+	case <-m.closed:
+		return
+	default:
+	}
+	m.log.Warn("the member's handle was dropped without Leave or Close; closing it")
+	go m.Close() // not in the collector's goroutine
+}
+
+func (m *member) end() { m.endOnce.Do(func() { close(m.ending) }) }
 
 // Kill ends the member as a crash would: its socket is gone before anybody could be told. For development and tests.
-func (m *Member) Kill() error {
+func (m *member) Kill() error {
 	if m.quic != nil {
 		m.quic.Kill()
 	}

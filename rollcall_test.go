@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -485,4 +486,40 @@ func TestOptionsAreChecked(t *testing.T) {
 		}
 	}
 	h.wantStory()
+}
+
+// A handle that nobody holds any more is closed; goleak looks for what it would leave behind.
+func TestDroppedHandle(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	opt := h.options("n1")
+	done := func() <-chan struct{} {
+		m, err := rollcall.Join(t.Context(), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Done()
+	}()
+	eventually(t, "the dropped member is closed", func() error {
+		runtime.GC()
+		select {
+		case <-done:
+			return nil
+		default:
+			return errors.New("it runs")
+		}
+	})
+}
+
+// A cancelled context is a graceful departure: the log says left, and everything is closed.
+func TestLeaveWhenTheContextEnds(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	m := h.join(h.options("n1"))
+	ctx, cancel := context.WithCancel(t.Context())
+	m.LeaveWhen(ctx)
+	h.drained(m)
+	cancel()
+	<-m.Done()
+	h.wantStory("n1 joined 1", "n1 left 1")
 }
