@@ -1,5 +1,5 @@
 // Package projections folds the log of a cluster into what people and services read: who is in which state and on whose
-// word ([Registry]), and what happened to each node ([Timeline]).
+// word ([Registry]), what happened to each node ([Timeline]), and which worker has which shard ([Assignments]).
 //
 //	views := projections.New("default")
 //	for rec, err := range log.Subscribe(ctx, events.Filter{}, events.From{}) {
@@ -18,5 +18,5 @@
 //
 // Limits: nothing here reads a clock, blocks, or starts a goroutine, and nothing is safe for concurrent use; package
 // projector owns the views of a process and hands out consistent reads. The timeline keeps [HistoryMax] events a node
-// and counts the older ones, and [RejectedMax] events that could not be read (invariant I15).
+// and counts the older ones, [RejectedMax] events that could not be read, and [GroupsMax] groups of shards (invariant I15).
 package projections

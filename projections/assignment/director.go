@@ -48,7 +48,7 @@ type DirectorConfig struct {
 	Shards   []string // ids, at most events.ShardsMax
 	Selector string   // tag expression that workers match, see projections.Selector
 	Log      events.Log
-	Views  Views
+	Views    Views
 	Settle   time.Duration // 0: DefaultSettle
 	Logger   *slog.Logger  // nil: nothing is logged
 }

@@ -3,12 +3,12 @@
 //
 //	director, err := assignment.NewDirector(assignment.DirectorConfig{
 //		Cluster: "default", Group: "orders", Self: "n1", Shards: shards, Selector: "role=worker",
-//		Log: log, Views: replica,
+//		Log: log, Views: views,
 //	})
 //	…
 //	go director.Run(ctx) // on every member that may direct: one does, the others stand by
 //
-//	worker, err := assignment.NewWorker(assignment.WorkerConfig{Group: "orders", Self: "n4", Views: replica})
+//	worker, err := assignment.NewWorker(assignment.WorkerConfig{Group: "orders", Self: "n4", Views: views})
 //	…
 //	err = worker.Run(ctx, func(ctx context.Context, s assignment.Assigned) {
 //		… // work on s.Shard until ctx ends; hand s.Fence along with every write

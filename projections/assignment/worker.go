@@ -25,7 +25,7 @@ type Assigned struct {
 type WorkerConfig struct {
 	Group    string
 	Self     string
-	Views  Views
+	Views    Views
 	StaleMax time.Duration // 0: DefaultStaleMax
 	Logger   *slog.Logger  // nil: nothing is logged
 }
