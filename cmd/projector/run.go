@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 	"rollcall/events/jslog"
 	"rollcall/infra/cli"
 	"rollcall/infra/httpserver"
+	"rollcall/infra/kvmirror"
 	"rollcall/infra/nats"
 	"rollcall/infra/natsd"
 	"rollcall/infra/telemetry"
@@ -33,6 +35,7 @@ type runFlags struct {
 	replicas   int
 	http, data string
 	dns        string
+	mirror     bool
 	log        *cli.Logging
 }
 
@@ -58,6 +61,7 @@ disk before it is acknowledged. With --nats, durability is what those servers' s
 	f.IntVar(&r.replicas, "replicas", 1, "copies of the stream, on as many servers; 1 to 5")
 	f.StringVar(&r.http, "http", "127.0.0.1:8080", "`ADDRESS` of the API and the page; loopback only; port 0 takes a free one")
 	f.StringVar(&r.dns, "dns", "", "answer DNS at this `ADDRESS`, such as 127.0.0.1:5353; loopback only; empty: do not")
+	f.BoolVar(&r.mirror, "kv-mirror", false, "keep one key a node in the NATS bucket ROLLCALL_<cluster>_nodes")
 	f.StringVar(&r.data, "data", "", "keep snapshots, and the embedded server's files, in this `DIR` (required)")
 	r.log = cli.LoggingFlags(f, slog.LevelInfo)
 	return cmd
@@ -125,19 +129,50 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if r.dns != "" {
-		names, err := dnsapi.Listen(r.dns, dnsapi.Config{Projector: p, Logger: log})
-		if err != nil {
-			return fmt.Errorf("--dns: %w", err)
-		}
-		defer names.Close()
-		names.Start()
-		log.Info("answering DNS", "dns", names.Addr(), "zone", r.cluster+".rollcall.")
+	stop, err := r.startBeside(ctx, p, reader, log)
+	if err != nil {
+		return err
 	}
+	defer stop()
 	server.Start(handler)
 	log.Info("projector is up", "cluster", r.cluster, "http", server.Addr())
 	err = p.Run(ctx)
 	return errors.Join(err, tel.Shutdown(context.WithoutCancel(ctx)))
+}
+
+// startBeside starts what else shows the views, when it is asked for: DNS, and the mirror in NATS.
+func (r *runFlags) startBeside(ctx context.Context, p *projector.Projector, reader *jslog.Log, log *slog.Logger) (stop func(), err error) {
+	var running sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	stop = func() {
+		cancel()
+		running.Wait()
+	}
+	if r.mirror {
+		m, err := kvmirror.New(kvmirror.Config{Projector: p, Conn: reader.Conn, Replicas: r.replicas, Logger: log})
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		running.Go(func() { m.Run(ctx) })
+		log.Info("mirroring the nodes", "bucket", kvmirror.Bucket(r.cluster))
+	}
+	if r.dns != "" {
+		names, err := dnsapi.Listen(r.dns, dnsapi.Config{Projector: p, Logger: log})
+		if err != nil {
+			stop()
+			return nil, fmt.Errorf("--dns: %w", err)
+		}
+		names.Start()
+		running.Go(func() {
+			<-ctx.Done()
+			if err := names.Close(); err != nil {
+				log.Warn("DNS did not stop in time", "error", err)
+			}
+		})
+		log.Info("answering DNS", "dns", names.Addr(), "zone", r.cluster+".rollcall.")
+	}
+	return stop, nil
 }
 
 func (r *runFlags) startNATS(ctx context.Context, log *slog.Logger) (*natsd.Server, error) {
