@@ -43,12 +43,13 @@ func Check(seed uint64) Report {
 	r.Hash, r.Steps = p.w.Hash(), p.w.Steps
 	if err := errors.Join(p.w.Err(), p.err); err != nil {
 		r.Err = fmt.Errorf("seed %d, %d members, %s: %w\nthe end of the run:\n%s\nagain: go run ./swim/swimsim/cmd/simulate check -first %d -seeds 1",
-			seed, r.Members, strategyName(r.Strategy), err, strings.Join(p.w.Trace(), "\n"), seed)
+			seed, r.Members, StrategyName(r.Strategy), err, strings.Join(p.w.Trace(), "\n"), seed)
 	}
 	return r
 }
 
-func strategyName(s swim.Strategy) string {
+// StrategyName is the word for a strategy in commands and tables.
+func StrategyName(s swim.Strategy) string {
 	if s == swim.RoundRobin {
 		return "classic"
 	}

@@ -2,6 +2,7 @@ package swimsim_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -29,23 +30,28 @@ func classic(seed uint64) swimsim.Config {
 	return swimsim.Config{Seed: seed, Node: swim.Config{Strategy: swim.RoundRobin}}
 }
 
-// firstProbes crashes members one after the other and returns how long each waited for the first ping.
-func firstProbes(cfg swimsim.Config, n, crashes int) []time.Duration {
-	var waits []time.Duration
-	var crashed time.Duration
-	victim := swim.ID("")
+// firstProbes returns how long, from each of many instants on, each member waited for the next ping from anybody. Until
+// that ping, the rest of the world would have done the same if the member had crashed at that instant.
+func firstProbes(cfg swimsim.Config, n int) []time.Duration {
+	const samples, apart = 60, 1370 * time.Millisecond
+	pings := map[swim.ID][]time.Duration{}
 	cfg.Tap = func(d swimsim.Datagram) {
-		if d.To == victim && d.Ping() {
-			waits = append(waits, d.At-crashed)
-			victim = ""
+		if d.Ping() {
+			pings[d.To] = append(pings[d.To], d.At)
 		}
 	}
 	w := cluster(cfg, n)
-	for i := range crashes {
-		w.Run(time.Duration(i) * 137 * time.Millisecond % period)
-		victim, crashed = swimsim.Name(i), w.Now()
-		w.Crash(w.Member(victim))
-		w.Run(12 * time.Second)
+	from := w.Now()
+	w.Run(samples*apart + 20*time.Second)
+	var waits []time.Duration
+	for _, m := range w.Members() {
+		at := pings[m.ID]
+		for i := range samples {
+			crash := from + time.Duration(i)*apart
+			if next, _ := slices.BinarySearch(at, crash); next < len(at) {
+				waits = append(waits, at[next]-crash)
+			}
+		}
 	}
 	return waits
 }
@@ -59,22 +65,16 @@ func mean(waits []time.Duration, of func(time.Duration) float64) float64 {
 }
 
 func TestSWIM_3_1_FirstDetectionTakesE_over_EMinus1Periods(t *testing.T) {
-	var waits []time.Duration
-	for seed := range uint64(10) {
-		waits = append(waits, firstProbes(classic(seed), 64, 16)...)
-	}
+	waits := firstProbes(classic(1), 64)
 	periods := mean(waits, func(d time.Duration) float64 { return math.Ceil(float64(d) / float64(period)) })
-	if want := math.E / (math.E - 1); math.Abs(periods-want) > 0.2 || len(waits) < 160 {
-		t.Errorf("%d crashes took %.2f periods to the first probe, want %.2f", len(waits), periods, want)
+	if want := math.E / (math.E - 1); math.Abs(periods-want) > 0.1 {
+		t.Errorf("%d instants took %.2f periods to the first probe, want %.2f", len(waits), periods, want)
 	}
 }
 
 // Detection rule 2: with rings the target spaces its observers, so that the first probe comes within about one period.
 func TestRings_FirstProbeWithinOnePeriod(t *testing.T) {
-	var waits []time.Duration
-	for seed := range uint64(10) {
-		waits = append(waits, firstProbes(swimsim.Config{Seed: seed}, 64, 16)...)
-	}
+	waits := firstProbes(swimsim.Config{Seed: 1}, 64)
 	average := mean(waits, time.Duration.Seconds) / period.Seconds()
 	if worst := swimsim.Quantile(waits, 0.99); average > 0.65 || worst > period*5/4 {
 		t.Errorf("first probe after %.2f periods in the mean and %v at p99, want about 0.5 and one period", average, worst)
@@ -83,7 +83,7 @@ func TestRings_FirstProbeWithinOnePeriod(t *testing.T) {
 
 func TestSWIM_5_MessageLoadOfAMemberIsFlatInTheSizeOfTheGroup(t *testing.T) {
 	for _, strategy := range []swim.Strategy{swim.RingObservers, swim.RoundRobin} {
-		for _, n := range []int{8, 32, 128, 256} {
+		for _, n := range []int{8, 32, 128} {
 			w := cluster(swimsim.Config{Seed: 3, Node: swim.Config{Strategy: strategy}}, n)
 			datagrams, size := w.Sent, w.Bytes
 			w.Run(20 * time.Second)
@@ -122,7 +122,7 @@ func TestSWIM_4_3_EveryMemberIsProbedByEveryOtherWithin2NMinus1Periods(t *testin
 }
 
 func TestSWIM_4_1_NewsReachEverybodyInLogarithmicallyManyRounds(t *testing.T) {
-	for _, n := range []int{16, 64, 256} {
+	for _, n := range []int{16, 64, 192} {
 		know := 0
 		var last time.Duration
 		cfg := swimsim.Config{Seed: 5, Watch: func(o swimsim.Observation) {

@@ -14,22 +14,33 @@ type Scenario struct {
 	Seeds   int                   // default
 	Unit    string                // of Setup.Level; empty: it has none
 	Levels  []float64             // that the tables show; nil: none
+	Shows   Columns               // which figures it gives
 	Run     func(s Setup) Outcome // one seed
 }
+
+// Columns says which figures of an Outcome a scenario gives; the others stay zero.
+type Columns uint8
+
+// The columns. What is said of healthy members, and the traffic, every scenario gives.
+const (
+	Detection Columns = 1 << iota // FirstSuspect, Everywhere, Missed
+	Agreement                     // Agreed, Apart
+	Stalls                        // Stalled
+)
 
 // Scenarios lists all measurements, in the order of the document.
 func Scenarios() []Scenario {
 	return []Scenario{
-		{"crash", "one member crashes, five times a run", 128, 40, "", nil, runCrash},
-		{"loss", "datagrams are lost for 60 s, then one member crashes", 128, 10, "% of datagrams", []float64{0, 2, 5, 10, 20, 30}, runLoss},
+		{"crash", "one member crashes, five times a run", 128, 40, "", nil, Detection, runCrash},
+		{"loss", "datagrams are lost for 60 s, then one member crashes", 128, 10, "% of datagrams", []float64{0, 2, 5, 10, 20, 30}, Detection, runLoss},
 		{"blocked", "16 members send and receive nothing, again and again for 60 s, with 100 ms between", 128, 5, "s blocked",
-			[]float64{0.1, 0.5, 1, 2, 4, 8}, runBlocked},
-		{"frozen", "the same, and nothing runs in them either", 128, 5, "s frozen", []float64{0.1, 0.5, 1, 2, 4, 8}, runFrozen},
-		{"oneway", "one member hears nothing (1) or is not heard (2) for 30 s", 128, 10, "direction", []float64{1, 2}, runOneWay},
-		{"flipflop", "one member hears nothing for half of every 6 s, for 120 s", 128, 5, "", nil, runFlipFlop},
-		{"partition", "half of the members and the other half, apart for 20 s", 128, 10, "", nil, runPartition},
-		{"mass", "three quarters crash at once", 128, 10, "", nil, runMass},
-		{"joins", "half as many again join within 2 s while 5 % of datagrams are lost", 128, 10, "", nil, runJoins},
+			[]float64{0.1, 0.5, 1, 2, 4, 8}, Agreement | Stalls, runBlocked},
+		{"frozen", "the same, and nothing runs in them either", 128, 5, "s frozen", []float64{0.1, 0.5, 1, 2, 4, 8}, Agreement | Stalls, runFrozen},
+		{"oneway", "one member hears nothing (1) or is not heard (2) for 30 s", 128, 10, "direction", []float64{1, 2}, Agreement | Stalls, runOneWay},
+		{"flipflop", "one member hears nothing for half of every 6 s, for 120 s", 128, 5, "", nil, Agreement | Stalls, runFlipFlop},
+		{"partition", "half of the members and the other half, apart for 20 s", 128, 10, "", nil, Agreement, runPartition},
+		{"mass", "three quarters crash at once", 128, 10, "", nil, Detection, runMass},
+		{"joins", "half as many again join within 2 s while 5 % of datagrams are lost", 128, 10, "", nil, Agreement, runJoins},
 	}
 }
 
@@ -62,7 +73,7 @@ func Measure(sc Scenario, s Setup, first uint64, seeds, workers int) Outcome {
 
 // detectWithin is how long a crash is watched; the classic strategy takes longer.
 func detectWithin(s Setup) time.Duration {
-	if strategyName(s.Strategy) == "classic" {
+	if StrategyName(s.Strategy) == "classic" {
 		return 40 * time.Second
 	}
 	return 15 * time.Second
@@ -194,5 +205,5 @@ func (sc Scenario) Command(s Setup, first uint64, seeds int) string {
 		level = fmt.Sprintf(" -level %g", s.Level)
 	}
 	return fmt.Sprintf("simulate %s -n %d -strategy %s -log=%t%s -first %d -seeds %d",
-		sc.Name, s.Members, strategyName(s.Strategy), s.Log, level, first, seeds)
+		sc.Name, s.Members, StrategyName(s.Strategy), s.Log, level, first, seeds)
 }

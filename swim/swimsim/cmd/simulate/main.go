@@ -123,20 +123,20 @@ func one(sc swimsim.Scenario, o options, out io.Writer) error {
 	if o.seeds == 0 {
 		o.seeds = sc.Seeds
 	}
-	printHead(out)
+	printHead(out, sc)
 	measure(sc, s, o, out)
 	return nil
 }
 
 func measure(sc swimsim.Scenario, s swimsim.Setup, o options, out io.Writer) {
-	printRow(out, sc, s, o, swimsim.Measure(sc, s, o.first, o.seeds, o.workers))
+	printRow(out, row{sc, s, o.first, o.seeds, swimsim.Measure(sc, s, o.first, o.seeds, o.workers)})
 }
 
 // tables measures every row of the document.
 func tables(o options, out, progress io.Writer) error {
 	for _, sc := range swimsim.Scenarios() {
 		fmt.Fprintf(out, "\n## %s\n\n%s.\n\n", sc.Name, sc.About)
-		printHead(out)
+		printHead(out, sc)
 		levels := sc.Levels
 		if levels == nil {
 			levels = []float64{0}
@@ -145,16 +145,25 @@ func tables(o options, out, progress io.Writer) error {
 			for _, s := range setups(sc) {
 				s.Level = level
 				run := o
-				run.seeds = sc.Seeds
-				if s.Members >= 1000 {
-					run.seeds = max(sc.Seeds/8, 1)
-				}
+				run.seeds = seedsOf(sc, s)
 				fmt.Fprintln(progress, sc.Command(s, run.first, run.seeds))
 				measure(sc, s, run, out)
 			}
 		}
 	}
 	return nil
+}
+
+// seedsOf is how many seeds a row of the document takes: fewer where a run takes long.
+func seedsOf(sc swimsim.Scenario, s swimsim.Setup) int {
+	seeds := sc.Seeds
+	if s.Members >= 1000 {
+		seeds /= 4
+	}
+	if s.Strategy == swim.RoundRobin {
+		seeds /= 4
+	}
+	return max(seeds, 1)
 }
 
 // setups are the columns of comparison: both strategies, rings with and without the log; the crash for several sizes.

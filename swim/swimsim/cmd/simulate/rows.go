@@ -3,28 +3,86 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"rollcall/swim/swimsim"
 )
 
-func printHead(out io.Writer) {
-	fmt.Fprintln(out, "| command | first suspect p50 / p99 | failed everywhere p50 / p99 / max, missed | agreed again p50 / max, never |"+
-		" healthy: accused, failed (views), in the log | stalled and failed | quiet: datagrams, B a member·s | in trouble |")
-	fmt.Fprintln(out, "|---|---|---|---|---|---|---|---|")
+// column is one column of a table in Markdown.
+type column struct {
+	title string
+	of    func(r row) string
 }
 
-func printRow(out io.Writer, sc swimsim.Scenario, s swimsim.Setup, o options, r swimsim.Outcome) {
-	inLog := "-"
-	if s.Log {
-		inLog = fmt.Sprint(r.LogVerdicts)
+// row is one measurement and what it was made with.
+type row struct {
+	sc    swimsim.Scenario
+	setup swimsim.Setup
+	first uint64
+	seeds int
+	out   swimsim.Outcome
+}
+
+// columnsOf are those that the scenario gives figures for.
+func columnsOf(sc swimsim.Scenario) []column {
+	all := []column{{"N", func(r row) string { return fmt.Sprint(r.setup.Members) }}}
+	if sc.Unit != "" {
+		all = append(all, column{sc.Unit, func(r row) string { return fmt.Sprintf("%g", r.setup.Level) }})
 	}
-	fmt.Fprintf(out, "| `%s` | %s | %s | %s | %d, %d (%d), %s | %d | %s | %s |\n",
-		sc.Command(s, o.first, o.seeds),
-		spread(r.FirstSuspect, 0.5, 0.99),
-		withCount(spread(r.Everywhere, 0.5, 0.99, 1), r.Missed),
-		withCount(spread(r.Agreed, 0.5, 1), r.Apart),
-		r.Suspicions, r.Verdicts, r.Views, inLog, r.Stalled, rate(r.Quiet), rate(r.Trouble))
+	all = append(all, column{"strategy", strategy})
+	if sc.Shows&swimsim.Detection != 0 {
+		all = append(all,
+			column{"first suspect p50 / p99, s", func(r row) string { return spread(r.out.FirstSuspect, 0.5, 0.99) }},
+			column{"failed everywhere p50 / p99 / max, s", func(r row) string { return spread(r.out.Everywhere, 0.5, 0.99, 1) }},
+			column{"missed", func(r row) string { return fmt.Sprint(r.out.Missed) }})
+	}
+	if sc.Shows&swimsim.Agreement != 0 {
+		all = append(all,
+			column{"views equal again p50 / max, s", func(r row) string { return spread(r.out.Agreed, 0.5, 1) }},
+			column{"never", func(r row) string { return fmt.Sprint(r.out.Apart) }})
+	}
+	if sc.Shows&swimsim.Stalls != 0 {
+		all = append(all, column{"faulty: failed", func(r row) string { return fmt.Sprint(r.out.Stalled) }})
+	}
+	return append(all,
+		column{"healthy: accused", func(r row) string { return fmt.Sprint(r.out.Suspicions) }},
+		column{"healthy: failed (views, in the log)", healthy},
+		column{"before: msgs, B a member·s", func(r row) string { return rate(r.out.Quiet) }},
+		column{"under trouble", func(r row) string { return rate(r.out.Trouble) }},
+		column{"command", func(r row) string { return "`" + r.sc.Command(r.setup, r.first, r.seeds) + "`" }})
+}
+
+func printHead(out io.Writer, sc swimsim.Scenario) {
+	columns := columnsOf(sc)
+	for _, c := range columns {
+		fmt.Fprintf(out, "| %s ", c.title)
+	}
+	fmt.Fprintf(out, "|\n%s|\n", strings.Repeat("|---", len(columns)))
+}
+
+func printRow(out io.Writer, r row) {
+	for _, c := range columnsOf(r.sc) {
+		fmt.Fprintf(out, "| %s ", c.of(r))
+	}
+	fmt.Fprintln(out, "|")
+}
+
+func strategy(r row) string {
+	name := swimsim.StrategyName(r.setup.Strategy)
+	if r.setup.Log {
+		name += " + log"
+	}
+	return name
+}
+
+// healthy says how many healthy members were failed by anybody, in how many views, and in the log.
+func healthy(r row) string {
+	inLog := "-"
+	if r.setup.Log {
+		inLog = fmt.Sprint(r.out.LogVerdicts)
+	}
+	return fmt.Sprintf("%d (%d, %s)", r.out.Verdicts, r.out.Views, inLog)
 }
 
 // spread prints quantiles in seconds.
@@ -32,21 +90,11 @@ func spread(values []time.Duration, quantiles ...float64) string {
 	if len(values) == 0 {
 		return "-"
 	}
-	text := ""
-	for i, q := range quantiles {
-		if i > 0 {
-			text += " / "
-		}
-		text += fmt.Sprintf("%.2f", swimsim.Quantile(values, q).Seconds())
+	var text []string
+	for _, q := range quantiles {
+		text = append(text, fmt.Sprintf("%.2f", swimsim.Quantile(values, q).Seconds()))
 	}
-	return text + " s"
-}
-
-func withCount(text string, count int) string {
-	if count == 0 {
-		return text
-	}
-	return fmt.Sprintf("%s, %d", text, count)
+	return strings.Join(text, " / ")
 }
 
 func rate(t swimsim.Traffic) string {
