@@ -83,8 +83,9 @@ func (m *member) call(ctx context.Context, t agent.Transport, addr netip.AddrPor
 	return t.Exchange(ctx, swim.Peer{Addr: addr}, swim.EmptyState())
 }
 
-// conflicted is the transport's word that another process showed this member's id while both run.
-func (m *member) conflicted(addr netip.AddrPort) {
+// conflicted says that another process showed this member's id while both run, and reports whether that is to be put on
+// record, because it was not a moment ago.
+func (m *member) conflicted(addr netip.AddrPort) bool {
 	m.conflictMu.Lock()
 	again := time.Since(m.conflictAt) < conflictPause
 	if !again {
@@ -92,10 +93,49 @@ func (m *member) conflicted(addr netip.AddrPort) {
 	}
 	m.conflictMu.Unlock()
 	if again {
-		return
+		return false
 	}
 	m.log.Error("another process claims this member's id; stop one of them", "id", m.opt.ID, "address", addr)
-	m.work.Go(func() { m.recordConflict(addr) })
+	return true
+}
+
+// double is the protocol's word that another process may run under this member's id at addr. It is looked for, once at a
+// time. Of two that are there, both recorded and both sure, the one with the higher address ends: neither can know which
+// came first, both can know this.
+func (m *member) double(addr netip.AddrPort) {
+	m.conflictMu.Lock()
+	defer m.conflictMu.Unlock()
+	if m.looking {
+		return
+	}
+	m.looking = true
+	go func() { // not among m.work: it may end the member, which waits for those
+		_, _, err := m.call(m.ctx, m.transport, addr)
+		if errors.Is(err, quicnet.ErrIDConflict) {
+			if m.conflicted(addr) {
+				m.recordConflict(addr)
+			}
+			if own := m.Addr(); own.Compare(addr) > 0 {
+				m.endBecause(fmt.Errorf("%w: %s answers at %v too: stop one of them, or give it another id", ErrIDInUse, m.opt.ID, addr))
+			}
+		}
+		m.conflictMu.Lock()
+		m.looking = false
+		m.conflictMu.Unlock()
+	}()
+}
+
+// endBecause closes the member for a reason of its own.
+func (m *member) endBecause(err error) {
+	m.conflictMu.Lock()
+	if m.err == nil {
+		m.err = err
+	}
+	m.conflictMu.Unlock()
+	m.log.Error("the member ends", "error", err)
+	if closeErr := m.Close(); closeErr != nil {
+		m.log.Error("closing", "error", closeErr)
+	}
 }
 
 // recordConflict puts a conflict on record. It changes nobody's state.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,6 +71,59 @@ func wantConflict(t *testing.T, log events.Log, address string) {
 		}
 		return errors.New("not there")
 	})
+}
+
+// Two that start at the same moment find nobody at the id's address. They meet in the views of the others, and one of them
+// ends, with the reason; the other goes on, after a few incarnations and not thousands.
+func TestTwoProcessesAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	seed := h.join(h.options("n2"))
+	var both [2]*rollcall.Member
+	var starting sync.WaitGroup
+	for i := range both {
+		opt := h.options("n1", seed.Addr())
+		starting.Go(func() {
+			m, err := rollcall.Join(t.Context(), opt)
+			if err != nil && !errors.Is(err, rollcall.ErrIDInUse) {
+				t.Error(err)
+			}
+			both[i] = m
+		})
+	}
+	starting.Wait()
+	running := slices.DeleteFunc(both[:], func(m *rollcall.Member) bool { return m == nil })
+	for _, m := range running {
+		defer m.Close()
+	}
+	eventually(t, "one is left", func() error {
+		running = slices.DeleteFunc(running, func(m *rollcall.Member) bool {
+			select {
+			case <-m.Done():
+				if !errors.Is(m.Err(), rollcall.ErrIDInUse) {
+					t.Errorf("ended for %v, want ErrIDInUse", m.Err())
+				}
+				return true
+			default:
+				return false
+			}
+		})
+		if len(running) != 1 {
+			return fmt.Errorf("%d run", len(running))
+		}
+		return nil
+	})
+	left := running[0]
+	eventually(t, "n2 holds the one that is left alive", func() error {
+		m, _ := seed.Registry().Get("n1")
+		if m.State != swim.Alive || m.Addr != left.Addr() {
+			return fmt.Errorf("n1 is %v at %v, want alive at %v", m.State, m.Addr, left.Addr())
+		}
+		return nil
+	})
+	if got := left.Status().Self.Incarnation; got > 50 {
+		t.Errorf("incarnation %d: they fought", got)
+	}
 }
 
 // An earlier life at another address that answers no more holds nobody up.

@@ -60,23 +60,26 @@ type Member struct{ *member }
 
 // member is what goroutines hold on to, so that a dropped handle is noticed.
 type member struct {
-	opt    Options
-	log    *slog.Logger
-	state  *stateDir
-	box    *outbox.Outbox
-	rec    *recorder.Recorder
-	agent  *agent.Agent
-	quic   *quicnet.Transport // nil with a transport of the caller's
-	ctx    context.Context
-	cancel context.CancelFunc
-	work   sync.WaitGroup
-	joined chan struct{} // closed when a seed answered, or there was none to ask
-	ending chan struct{} // closed when Leave or Close begins
-	feed   *logFeed
-	stale  chan uint64 // incarnations the log knows already, for the member to rise above
+	opt       Options
+	log       *slog.Logger
+	state     *stateDir
+	box       *outbox.Outbox
+	rec       *recorder.Recorder
+	agent     *agent.Agent
+	transport agent.Transport
+	quic      *quicnet.Transport // nil with a transport of the caller's
+	ctx       context.Context
+	cancel    context.CancelFunc
+	work      sync.WaitGroup
+	joined    chan struct{} // closed when a seed answered, or there was none to ask
+	ending    chan struct{} // closed when Leave or Close begins
+	feed      *logFeed
+	stale     chan uint64 // incarnations the log knows already, for the member to rise above
 
 	conflictMu sync.Mutex
 	conflictAt time.Time // of the last conflict recorded
+	looking    bool      // for another process with this id
+	err        error     // why the member ended by itself
 
 	endOnce  sync.Once
 	closing  sync.Once
@@ -175,6 +178,7 @@ func (m *member) start(ctx context.Context) error {
 	if err := m.refuseDouble(ctx, transport); err != nil {
 		return errors.Join(err, transport.Close(ctx))
 	}
+	m.transport = transport
 	cfg := m.opt.Protocol
 	cfg.MinorityMute = m.opt.OnMinority == MinorityReadOnly
 	cfg.ID, cfg.Addr, cfg.Tags = swim.ID(m.opt.ID), m.advertised(transport), swim.NewTags(m.opt.Tags)
@@ -182,7 +186,7 @@ func (m *member) start(ctx context.Context) error {
 	if cfg.Seed == 0 {
 		cfg.Seed = rand.Uint64()
 	}
-	m.agent, err = agent.Start(agent.Config{Node: cfg, Transport: transport, Record: m.record, Logger: m.log})
+	m.agent, err = agent.Start(agent.Config{Node: cfg, Transport: transport, Record: m.record, Double: m.double, Logger: m.log})
 	if err != nil {
 		return errors.Join(err, transport.Close(ctx))
 	}
@@ -221,7 +225,11 @@ func (m *member) listen() (agent.Transport, error) {
 	quic, err := quicnet.Listen(quicnet.Config{
 		Cluster: m.opt.Cluster, ID: swim.ID(m.opt.ID), Bind: m.opt.Bind, Credentials: m.opt.Credentials,
 		ResetKey: m.state.resetKey, Logger: m.log,
-		OnConflict: m.conflicted,
+		OnConflict: func(addr netip.AddrPort) {
+			if m.conflicted(addr) {
+				m.work.Go(func() { m.recordConflict(addr) })
+			}
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -346,6 +354,13 @@ func (m *member) Addr() netip.AddrPort { return m.agent.Status().Self.Addr }
 
 // Joined is closed when a seed has answered, or at once when there is none but the member itself.
 func (m *member) Joined() <-chan struct{} { return m.joined }
+
+// Err is why the member ended by itself; nil while it runs, and when it was told to end.
+func (m *member) Err() error {
+	m.conflictMu.Lock()
+	defer m.conflictMu.Unlock()
+	return m.err
+}
 
 // Done is closed when the member has ended, by whatever way.
 func (m *member) Done() <-chan struct{} { return m.closed }

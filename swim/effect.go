@@ -95,6 +95,7 @@ const (
 	EffectForget                           // Member: this member was dropped from the view
 	EffectTransition                       // Transition: something to report, after the EffectMember it goes with
 	EffectGone                             // the departure is known to others
+	EffectDouble                           // To: another process may run there under this member's id; look
 )
 
 // Effect is one thing for the host to do, in order. Data is valid until the next Step.

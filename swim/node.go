@@ -46,6 +46,7 @@ type Node struct {
 	going    departure
 	started  bool
 	risen    time.Duration // when it last raised its incarnation
+	rises    int           // above remembered lives, within a period of each other
 	known    bool          // somebody has answered in this life: what is held against it from now on is held against this life
 
 	gossipTimer uint64

@@ -6,10 +6,6 @@ import "time"
 // simply the present one is answered by a higher one (SWIM, section 4.2).
 func (n *Node) aboutSelf(u *update, from Peer, o origin) {
 	c := u.claim
-	kind, evidence := TransitionJoined, Evidence{Reason: "an earlier life is remembered"}
-	if n.known && (c.state == Suspect || c.state == Failed) {
-		kind, evidence = TransitionRefuted, n.heldAgainst(u)
-	}
 	switch {
 	case n.going.leaving:
 		return // whatever they say, it is about to be Left
@@ -17,18 +13,49 @@ func (n *Node) aboutSelf(u *update, from Peer, o origin) {
 		if c.state != Alive {
 			n.say(n.self, Critical) // overtaken, but its author may have missed the refutation
 		}
-	case c.incarnation == n.self.incarnation && c.state == Alive:
-		// An earlier life that ended at the same incarnation would look like this. The log is not asked: it may keep
-		// details in another form.
-		if o == byLog || u.addr == n.self.addr() && equalTags(u.tags, n.self.tags()) || n.now-n.risen < exchangeSpacing {
-			return
-		}
-		n.rise(c.incarnation, kind, evidence)
+	case c.state == Suspect, c.state == Failed:
+		n.refute(u)
 	default:
-		n.rise(c.incarnation, kind, evidence)
+		n.remembered(u, o)
 	}
 	if m := n.find(from.ID); m != nil && c.state != Alive {
 		n.send(m.peer(), &message{typ: messageGossip}, n.self)
+	}
+}
+
+// refute answers an accusation or a verdict. In a life that nobody has answered yet it is an earlier one that is accused.
+func (n *Node) refute(u *update) {
+	if n.known {
+		n.rise(u.claim.incarnation, TransitionRefuted, n.heldAgainst(u))
+		return
+	}
+	n.rise(u.claim.incarnation, TransitionJoined, Evidence{Reason: "an earlier life is remembered"})
+}
+
+// remembersMax is how many times a period a member rises above lives that others remember. More often, it is no memory but
+// another process that runs under the same id, and the host is asked to look.
+const remembersMax = 3
+
+// remembered answers a claim that this member is alive, or has left, other than as it is: an earlier life, or a second
+// process with its id.
+func (n *Node) remembered(u *update, o origin) {
+	c := u.claim
+	if c.incarnation == n.self.incarnation && c.state == Alive {
+		// An earlier life that ended at the same incarnation would look like this. The log is not asked: it may keep
+		// details in another form.
+		if o == byLog || u.addr == n.self.addr() && equalTags(u.tags, n.self.tags()) {
+			return
+		}
+	}
+	if c.state == Alive && u.addr.IsValid() && u.addr != n.self.addr() {
+		n.emit(Effect{Kind: EffectDouble, To: Peer{ID: n.self.id, Addr: u.addr}})
+	}
+	if n.now-n.risen > n.cfg.ProtocolPeriod {
+		n.rises = 0
+	}
+	if n.rises < remembersMax { // what is passed over now will be said again
+		n.rises++
+		n.rise(c.incarnation, TransitionJoined, Evidence{Reason: "an earlier life is remembered"})
 	}
 }
 

@@ -143,6 +143,9 @@ func (r *runFlags) serve(ctx context.Context, cmd *cobra.Command, member *rollca
 	select {
 	case <-ctx.Done():
 	case <-member.Done():
+		if err := member.Err(); err != nil {
+			return err
+		}
 		return errors.New("this member is on the smaller side of a partition and has left, as --on-minority says")
 	}
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveLimit)

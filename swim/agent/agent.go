@@ -28,6 +28,7 @@ type Config struct {
 	Node      swim.Config                    // required
 	Transport Transport                      // required; the agent closes it
 	Record    func(...swim.Transition) error // takes this member's own transitions, in order; nil drops them
+	Double    func(netip.AddrPort)           // told where another process with this id may run; must not block; may be nil
 	Logger    *slog.Logger                   // nil logs nothing
 }
 

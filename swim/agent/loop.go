@@ -73,6 +73,10 @@ func (r *runner) carryOut(e swim.Effect) {
 		r.registry.remove(e.Member.ID)
 	case swim.EffectTransition:
 		r.transition(*e.Transition)
+	case swim.EffectDouble:
+		if r.cfg.Double != nil {
+			r.cfg.Double(e.To.Addr)
+		}
 	case swim.EffectGone:
 		r.goneOnce.Do(func() { close(r.gone) })
 	}
