@@ -2,10 +2,11 @@
 
 FUZZTIME ?= 10s
 COUNT    ?= 20
+CHAOS    ?= 10m
 
 .DEFAULT_GOAL := check
 
-.PHONY: help check test race lint law bench fuzz-short soak golden build clean
+.PHONY: help check test race lint law bench fuzz-short chaos-log soak golden build clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -30,6 +31,9 @@ bench: ## micro-benchmarks of every package
 
 fuzz-short: ## every fuzz target for FUZZTIME (10s)
 	@.ci/fuzz $(FUZZTIME)
+
+chaos-log: ## NATS servers killed and their leader moved under appends, for CHAOS (10m); needs nothing else
+	go test -count=1 -timeout 60m -v -run '^TestKilledServers$$' ./infra/nats -chaos $(CHAOS)
 
 soak: ## all tests COUNT (20) times under the race detector: what is flaky shows
 	go test -race -count=$(COUNT) -timeout 4h ./...

@@ -27,6 +27,7 @@ func TestServerRestart(t *testing.T) {
 		follow(t, log, events.Filter{}, events.From{}),
 		follow(t, log, events.Filter{Node: "n1"}, events.From{}),
 		follow(t, log, events.Filter{Kind: events.HealthCheckFailed}, events.From{Time: time.Now().Add(-time.Hour)}),
+		follow(t, log, events.Filter{Author: "observer"}, events.From{Position: 2}),
 	}
 	feeds[0].want(t, 1)
 	feeds[1].want(t, 1)

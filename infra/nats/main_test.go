@@ -22,7 +22,13 @@ import (
 	"rollcall/infra/nats"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets a test run a NATS server as a process of its own, to be killed: this test binary, which then is the server.
+func TestMain(m *testing.M) {
+	if conf := os.Getenv(serverConf); conf != "" {
+		os.Exit(serve(conf))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	cluster = "c1"
