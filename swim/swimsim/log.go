@@ -193,6 +193,11 @@ func (q *recordQueue) next(position uint64) *Record {
 	return nil
 }
 
+// waiting reports whether a record was told to wait for the log to grow.
+func (q *recordQueue) waiting() bool {
+	return slices.ContainsFunc(q.pending, func(r *Record) bool { return r.tried != 0 && !r.done })
+}
+
 // append rules on a record and keeps it, or lets it wait.
 func (l *Log) append(r *Record) {
 	if r.done {
@@ -219,7 +224,7 @@ func (l *Log) keep(r *Record, ruling Ruling) {
 			m.records.mark(r.Subject)
 			l.ring(m)
 		}
-		if len(m.records.pending) > 0 {
+		if m.records.waiting() {
 			l.world.At(l.cfg.Latency, func() { l.world.drain(m) })
 		}
 	}

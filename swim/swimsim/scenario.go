@@ -33,9 +33,9 @@ func Scenarios() []Scenario {
 	return []Scenario{
 		{"crash", "one member crashes, five times a run", 128, 40, "", nil, Detection, runCrash},
 		{"loss", "datagrams are lost for 60 s, then one member crashes", 128, 10, "% of datagrams", []float64{0, 2, 5, 10, 20, 30}, Detection, runLoss},
-		{"blocked", "16 members send and receive nothing, again and again for 60 s, with 100 ms between", 128, 5, "s blocked",
+		{"blocked", "16 members send and receive nothing, again and again for 60 s, with 100 ms between", 128, 3, "s blocked",
 			[]float64{0.1, 0.5, 1, 2, 4, 8}, Agreement | Stalls, runBlocked},
-		{"frozen", "the same, and nothing runs in them either", 128, 5, "s frozen", []float64{0.1, 0.5, 1, 2, 4, 8}, Agreement | Stalls, runFrozen},
+		{"frozen", "the same, and nothing runs in them either", 128, 3, "s frozen", []float64{0.1, 0.5, 1, 2, 4, 8}, Agreement | Stalls, runFrozen},
 		{"oneway", "one member hears nothing (1) or is not heard (2) for 30 s", 128, 10, "direction", []float64{1, 2}, Agreement | Stalls, runOneWay},
 		{"flipflop", "one member hears nothing for half of every 6 s, for 120 s", 128, 5, "", nil, Agreement | Stalls, runFlipFlop},
 		{"partition", "half of the members and the other half, apart for 20 s", 128, 10, "", nil, Agreement, runPartition},

@@ -2,7 +2,7 @@
 //
 //	simulate check -first 1 -seeds 1000      every invariant, on runs full of faults
 //	simulate crash -n 1000 -strategy rings   one row of docs/detection.md; -h lists the flags
-//	simulate tables                          all rows, as the document has them
+//	simulate tables [scenario …]             all rows, as the document has them
 package main
 
 import (
@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 
 	"rollcall/swim"
 	"rollcall/swim/swimsim"
@@ -52,7 +53,7 @@ func run(args []string, out, progress io.Writer) error {
 	case "check":
 		return check(o, out, progress)
 	case "tables":
-		return tables(o, out, progress)
+		return tables(o, flags.Args(), out, progress)
 	}
 	for _, sc := range swimsim.Scenarios() {
 		if sc.Name == args[0] {
@@ -132,9 +133,12 @@ func measure(sc swimsim.Scenario, s swimsim.Setup, o options, out io.Writer) {
 	printRow(out, row{sc, s, o.first, o.seeds, swimsim.Measure(sc, s, o.first, o.seeds, o.workers)})
 }
 
-// tables measures every row of the document.
-func tables(o options, out, progress io.Writer) error {
+// tables measures every row of the document, or those of the scenarios named.
+func tables(o options, names []string, out, progress io.Writer) error {
 	for _, sc := range swimsim.Scenarios() {
+		if len(names) > 0 && !slices.Contains(names, sc.Name) {
+			continue
+		}
 		fmt.Fprintf(out, "\n## %s\n\n%s.\n\n", sc.Name, sc.About)
 		printHead(out, sc)
 		levels := sc.Levels
