@@ -155,6 +155,9 @@ func (n *Node) applyAlive(m *member, u *update, o origin) {
 	}
 	previous := m.incarnation
 	n.adopt(m, u.claim)
+	if m.edge != nil && (moved || before != Alive) {
+		m.edge.rtt = roundTrip{} // perhaps another process; its first round trip is a handshake again
+	}
 	if mine {
 		n.holdBack(m)
 	}
@@ -207,6 +210,12 @@ func (n *Node) applyFailed(m *member, u *update, o origin) {
 	if !u.claim.overrides(m.claim()) {
 		return
 	}
+	if o == byGossip && m.live != noRef && countIDs(u.accusers) < Quorum(len(n.live)) {
+		// A verdict that names no quorum, as this view has it, is no more than an accusation: it comes from a smaller
+		// cluster, the other half of a partition perhaps, or from a liar.
+		n.applySuspect(m, &update{id: u.id, claim: claim{u.claim.incarnation, Suspect}, addr: u.addr, accusers: u.accusers}, o)
+		return
+	}
 	e := n.edgeOf(m)
 	heard := m.state == Alive && n.now-m.heard < n.cfg.SuspicionMin/2
 	if (o == byState || heard) && m.live != noRef && !n.going.leaving {
@@ -219,6 +228,15 @@ func (n *Node) applyFailed(m *member, u *update, o origin) {
 		return
 	}
 	n.convicted(m, u.claim, u.accusers, o)
+}
+
+// countIDs counts a checked, encoded list of ids.
+func countIDs(b []byte) int {
+	count := 0
+	for r := (reader{b: b}); len(r.b) > 0; count++ {
+		r.id()
+	}
+	return count
 }
 
 // believe adopts a verdict of others that this member's own probe has not contradicted.

@@ -49,8 +49,9 @@ type roundTrip struct {
 
 func (r *roundTrip) add(d time.Duration) {
 	x := d.Seconds()
-	if r.samples == 0 {
-		// Half the first sample as deviation, like RFC 6298, so that the second is not held to an exact repeat.
+	if r.samples < 2 {
+		// Half the first sample as deviation, like RFC 6298, so that the next is not held to an exact repeat. The second
+		// replaces the first, which holds the handshake of a new connection as a rule.
 		r.mean, r.variance = x, x*x/4
 	} else {
 		diff := x - r.mean

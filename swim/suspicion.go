@@ -106,7 +106,7 @@ func (n *Node) addAccuser(s *suspicion, id ID) {
 func (n *Node) accused(m *member, u *update, o origin) {
 	before := m.state
 	s := n.suspect(m)
-	fresh := before != Suspect
+	fresh, known := before != Suspect, len(s.accusers)
 	r := reader{b: u.accusers}
 	for len(r.b) > 0 {
 		id := r.id()
@@ -125,8 +125,8 @@ func (n *Node) accused(m *member, u *update, o origin) {
 		}
 		n.report(Transition{Kind: TransitionSuspected, Author: author}, m, before)
 	}
-	if o != byLog {
-		n.say(m, Critical)
+	if o != byLog && (before != Suspect || known <= shrinkSteps) {
+		n.say(m, Critical) // accusers beyond those change nothing
 	}
 	n.corroborate(m, s)
 	n.review(m)
@@ -152,7 +152,7 @@ func (n *Node) corroborate(m *member, s *suspicion) {
 			Reason: "missed it too", Probes: e.unanswered, Timeout: n.ackTimeout(e), RTT: e.rtt.average(),
 			LastHeard: n.wall(m.heard), LocalHealth: n.health,
 		})
-	case e.observed || n.cfg.Strategy == RoundRobin && len(s.accusers) < Quorum(len(n.live)):
+	case e.observed, n.cfg.Strategy == RoundRobin && n.rng.IntN(len(n.live)) < 2*quorumMax:
 		n.startProbe(m, purposeCorroborate, "probe timeout")
 	}
 }
@@ -249,6 +249,11 @@ func (n *Node) convict(m *member) {
 	s := m.suspicion
 	evidence := Evidence{Reason: "suspicion time over", Since: n.wall(s.began), LocalHealth: n.health, LastHeard: n.wall(m.heard)}
 	n.standing(m, &evidence.Accusers)
+	for _, a := range evidence.Accusers {
+		if a.Implicit {
+			n.addAccuser(s, a.ID) // others shall see the quorum too
+		}
+	}
 	before := m.state
 	n.adopt(m, claim{m.incarnation, Failed})
 	n.counters.Verdicts++
