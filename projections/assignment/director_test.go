@@ -73,6 +73,19 @@ func TestShardsWaitForWorkers(t *testing.T) {
 		w.want("n1: =s0,s1")
 		w.join("n3")
 		w.want("n1: n3=s0,s1")
+		w.say(events.Left, "n3", "n3", nil)
+		w.want("n1: =s0,s1")
+		w.pass(time.Minute)
+		waiting := w.group()
+		if waiting.Reason != "n3 left" || waiting.Shards[0].From != "n3" {
+			t.Errorf("waiting: %+v", waiting)
+		}
+		w.pass(time.Hour)
+		if g := w.group(); g.LastPosition != waiting.LastPosition {
+			t.Errorf("while the shards waited the group went from #%d to #%d", waiting.LastPosition, g.LastPosition)
+		}
+		w.join("n4")
+		w.want("n1: n4=s0,s1")
 	})
 }
 
