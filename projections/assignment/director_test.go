@@ -16,8 +16,12 @@ import (
 
 func TestDirectorPlansMovesAndRests(t *testing.T) {
 	bubble(t, func(w *world) {
+		began := time.Now()
 		w.director("n1", w.p, 6)
 		w.want("n1: n2=s0,s3 n3=s1,s4 n4=s2,s5")
+		if waited := time.Since(began); waited < assignment.DefaultSettle {
+			t.Errorf("the first plan came after %v: it did not wait for who is about to join", waited)
+		}
 		first := w.group()
 		if first.Selector != "role=worker" || first.Bound != 2 || first.Reason != "first plan" {
 			t.Errorf("first plan %+v", first)
@@ -115,6 +119,42 @@ func TestSecondDirectorTakesOver(t *testing.T) {
 	})
 }
 
+func TestOnlyLiveMembersDirect(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.director("n9", w.p, 2)
+		w.pass(time.Minute)
+		if g := w.group(); g.LastPosition != 0 {
+			t.Fatalf("one that is no member planned: %+v", g)
+		}
+		w.join("n9")
+		w.want("n9: n2=s0 n3=s1")
+	})
+}
+
+// The shards or the selector of the config changed: what is no longer named is no more, and the rest stays.
+func TestDirectorFollowsItsConfig(t *testing.T) {
+	bubble(t, func(w *world) {
+		_, stop := w.director("n1", w.p, 6)
+		w.want("n1: n2=s0,s3 n3=s1,s4 n4=s2,s5")
+		stop()
+		_, stop = w.director("n1", w.p, 4)
+		w.want("n1: n2=s0,s3 n3=s1 n4=s2")
+		stop()
+		d, err := assignment.NewDirector(assignment.DirectorConfig{
+			Cluster: cluster, Group: "orders", Self: "n1", Selector: "role", Shards: []string{"s0", "s1", "s2", "s3"},
+			Log: w.log, Views: w.p,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.running.Go(func() { _ = d.Run(w.ctx) })
+		w.pass(time.Second)
+		if g := w.group(); g.Selector != "role" || w.layout() != "n1: n2=s0,s3 n3=s1 n4=s2" {
+			t.Errorf("selector %q, %s", g.Selector, w.layout())
+		}
+	})
+}
+
 // Fencing: the log itself refuses a director that slept while another took over, and the fold would too.
 func TestOldDirectorCannotWrite(t *testing.T) {
 	bubble(t, func(w *world) {
@@ -162,6 +202,7 @@ func TestResignedGroupIsFree(t *testing.T) {
 			t.Errorf("resign of one who stands by: %v", err)
 		}
 		stop()
+		w.log.LoseAck() // it resigns all the same, and once
 		if err := first.Resign(w.ctx); err != nil {
 			t.Fatal(err)
 		}

@@ -139,7 +139,7 @@ func (w *world) director(self string, replica assignment.Views, shards int) (d *
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := d.Run(ctx); err != nil {
+		if err := d.Run(ctx); err != nil && w.ctx.Err() == nil { // at the end the views may stop first
 			w.t.Errorf("director %s: %v", self, err)
 		}
 	}()

@@ -52,8 +52,13 @@ func (d *desk) shows() string {
 
 func (w *world) worker(self string, linger time.Duration) *desk {
 	w.t.Helper()
+	return w.workerWith(self, linger, w.p)
+}
+
+func (w *world) workerWith(self string, linger time.Duration, views assignment.Views) *desk {
+	w.t.Helper()
 	d := &desk{working: make(map[string]uint64), linger: linger}
-	worker, err := assignment.NewWorker(assignment.WorkerConfig{Group: "orders", Self: self, Views: w.p})
+	worker, err := assignment.NewWorker(assignment.WorkerConfig{Group: "orders", Self: self, Views: views})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -118,6 +123,50 @@ func TestWorkerThatFailedStops(t *testing.T) {
 		w.director("n1", w.p, 1)
 		w.want("n1: n2=s0")
 		w.wantWork(desk, fmt.Sprintf("s0@%d", w.group().Position))
+	})
+}
+
+// drowsy are views that whoever waits for them misses the middle of.
+type drowsy struct {
+	*projector.Projector
+	awake chan struct{} // of capacity 1; who takes the token out puts them to sleep
+}
+
+func (d *drowsy) WaitFor(ctx context.Context, position uint64) error {
+	<-d.awake
+	defer func() { d.awake <- struct{}{} }()
+	return d.Projector.WaitFor(ctx, position)
+}
+
+// A shard that went and came back between two looks is another assignment: the work begins anew, with the new fence.
+func TestWorkerSeesThatItsFenceRose(t *testing.T) {
+	bubble(t, func(w *world) {
+		views := &drowsy{Projector: w.p, awake: make(chan struct{}, 1)}
+		views.awake <- struct{}{}
+		desk := w.workerWith("n2", 0, views)
+		w.director("n1", w.p, 1)
+		w.want("n1: n2=s0")
+		first := w.group().Position
+		w.wantWork(desk, fmt.Sprintf("s0@%d", first))
+
+		for _, id := range []string{"n3", "n4"} { // so that there is nobody else
+			w.say(events.Left, id, id, nil)
+		}
+		w.pass(assignment.DefaultStaleMax)
+		<-views.awake
+		w.fail("n2")
+		w.life["n2"]++
+		w.say(events.Refuted, "n2", "n2", nil)
+		w.want("n1: n2=s0")
+		w.wantWork(desk, fmt.Sprintf("s0@%d", first))
+		views.awake <- struct{}{}
+		if second := w.group().Position; second <= first {
+			t.Fatalf("plan #%d after #%d", second, first)
+		}
+		w.wantWork(desk, fmt.Sprintf("s0@%d", w.group().Position))
+		if desk.begun != 2 {
+			t.Errorf("began %d times, want 2", desk.begun)
+		}
 	})
 }
 
