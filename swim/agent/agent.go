@@ -39,8 +39,8 @@ type Agent struct {
 	registry *Registry
 	subs     *subscribers
 	inbox    chan input
-	records  chan swim.Transition
-	gone     chan struct{} // closed when the departure is known
+	records  chan *swim.Transition // pointers: the room for recordQueue of them is every member's, and hardly used
+	gone     chan struct{}         // closed when the departure is known
 	goneOnce sync.Once
 
 	ctx      context.Context // of everything the agent runs; ends with Close
@@ -91,7 +91,7 @@ func Start(cfg Config) (*Agent, error) {
 	}
 	a := &Agent{
 		cfg: cfg, log: cfg.Logger, registry: newRegistry(), subs: newSubscribers(),
-		inbox: make(chan input, inboxMax), records: make(chan swim.Transition, recordQueue),
+		inbox: make(chan input, inboxMax), records: make(chan *swim.Transition, recordQueue),
 		gone: make(chan struct{}), loop: make(chan struct{}), recorded: make(chan struct{}),
 		paused: make(chan chan struct{}), exchange: make(chan struct{}, exchangesMax),
 	}
@@ -179,7 +179,7 @@ func (a *Agent) record() {
 	defer close(a.recorded)
 	for t := range a.records {
 		if a.cfg.Record != nil {
-			if err := a.cfg.Record(t); err != nil {
+			if err := a.cfg.Record(*t); err != nil {
 				a.log.Error("could not record", "kind", t.Kind.String(), "subject", t.Subject, "incarnation", t.Incarnation, "error", err)
 			}
 		}

@@ -92,15 +92,16 @@ func (r *runner) answer(e swim.Effect) {
 
 func (r *runner) transition(t swim.Transition) {
 	if t.Own {
+		own := t // copied, so that a transition that is only learned stays off the heap
 		r.mu.Lock()
 		r.noticed++
 		r.mu.Unlock()
 		select {
-		case r.records <- t:
+		case r.records <- &own:
 		default:
 			r.log.Warn("recording is slow; the protocol waits for it")
 			select {
-			case r.records <- t:
+			case r.records <- &own:
 			case <-r.ctx.Done():
 				r.log.Error("closed before a transition could be recorded", "kind", t.Kind.String(), "subject", t.Subject)
 			}
