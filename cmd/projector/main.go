@@ -35,6 +35,6 @@ func newRoot() *cobra.Command {
 Every flag can also be set as ROLLCALL_<FLAG> in the environment and in a file given by --config.
 Exit status: 0 ok, 1 failed, 2 usage, 4 history incomplete.`,
 	}
-	root.AddCommand(newRun(), newProvision(), newVerify(), newStatus())
+	root.AddCommand(newRun(), newProvision(), newVerify(), newStatus(), newRebuild())
 	return root
 }
