@@ -1,10 +1,12 @@
 package jslog_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,9 +60,9 @@ func history(strict bool) porcupine.Model {
 	}
 }
 
-// clients race on two nodes: each reads the last position or guesses it, and appends. What they asked and were answered is
-// returned with the times of both. An append of unknown outcome counts as one that never returned, where the log holds it.
-func clients(t *testing.T, log *jslog.Log, each int) []porcupine.Operation {
+// clients race on two nodes until enough says so of their number of operations: each reads the last position or guesses
+// it, and appends. What they asked and were answered is returned with the times of both. An append of unknown outcome counts as one that never returned, where the log holds it.
+func clients(t *testing.T, log *jslog.Log, enough func(n int) bool) []porcupine.Operation {
 	t.Helper()
 	start := time.Now()
 	now := func() int64 { return int64(time.Since(start)) }
@@ -70,7 +72,7 @@ func clients(t *testing.T, log *jslog.Log, each int) []porcupine.Operation {
 	for client := range 8 {
 		work.Go(func() {
 			guess := make(map[string]uint64)
-			for i := range each {
+			for i := 0; !enough(i); i++ {
 				in, out := request{node: fmt.Sprintf("n%d", (client+i)%2)}, answer{}
 				op := porcupine.Operation{ClientId: client, Call: now()}
 				var err error
@@ -168,36 +170,30 @@ func wantLinear(t *testing.T, model porcupine.Model, all []porcupine.Operation) 
 func TestLinearizable(t *testing.T) {
 	srv := serve(t, t.TempDir(), "")
 	log := connect(t, jslog.Config{InProcess: srv, Provision: true})
-	wantLinear(t, history(true), clients(t, log, 60))
+	wantLinear(t, history(true), clients(t, log, func(n int) bool { return n == 60 }))
 }
 
 // The same on three servers, while the stream's leader moves.
 func TestLinearizableOnThreeServers(t *testing.T) {
 	urls := three(t)
-	log := connect(t, jslog.Config{URL: urls, Provision: true, Replicas: 3})
+	log := connect(t, jslog.Config{URL: urls, Provision: true, Replicas: 3, AppendTimeout: time.Second})
 	nc, _ := plain(t, urls)
-	stop, moved := make(chan struct{}), make(chan int)
-	go func() {
-		moves := 0
-		defer func() { moved <- moves }()
-		tick := time.NewTicker(300 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				if _, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+events.StreamName(cluster), nil, time.Second); err == nil {
-					moves++
-				}
-			case <-stop:
-				return
+	const movesWanted, operationsMax = 3, 1000
+	var moves atomic.Int32
+	ctx, stop := context.WithCancel(t.Context())
+	var mover sync.WaitGroup
+	mover.Go(func() {
+		for rest := time.NewTicker(100 * time.Millisecond); ctx.Err() == nil; <-rest.C {
+			if _, err := nc.RequestWithContext(ctx, "$JS.API.STREAM.LEADER.STEPDOWN."+events.StreamName(cluster), nil); err == nil {
+				moves.Add(1)
 			}
 		}
-	}()
-	all := clients(t, log, 50)
-	close(stop)
-	moves := <-moved
-	t.Logf("the leader moved %d times", moves)
-	if moves == 0 {
+	})
+	all := clients(t, log, func(n int) bool { return n >= operationsMax || n >= 40 && moves.Load() >= movesWanted })
+	stop()
+	mover.Wait()
+	t.Logf("the leader moved %d times", moves.Load())
+	if moves.Load() < movesWanted {
 		t.Error("the leader stayed: nothing was shown")
 	}
 	wantLinear(t, history(false), all)
