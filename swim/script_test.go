@@ -17,9 +17,12 @@ var rewrite = flag.Bool("update", false, "rewrite what the scripts in testdata p
 // The scripts in testdata step one Node, n1, among simulated peers, and show what it asks for. A file is a list of blocks:
 // lines of input, a line "----", what they print, an empty line. Lines that start with # are comments. The inputs are
 //
-//	node members=<n> [robin] [seed=<n>]       n1 in a cluster of n1 to n<n>, already formed; prints nothing. While it is up,
-//	                                          n<n> pings n1 every second
+//	node members=<n> [id=<id>] [robin] [mute] [seed=<n>]
+//	                                          n1 in a cluster of n1 to n<n>, already formed; prints nothing. While it is up,
+//	                                          n<n> pings n1 every second. Under another id it takes n1's place, and there is no
+//	                                          n1. mute is MinorityMute
 //	show <what>…                              print these alone: ping ack ping-req nack gossip member transition exchange gone
+//	                                          partition
 //	peer <id>… up|down|deaf|mute              how peers answer from now on: up (the default) answers pings in 2 ms and serves
 //	                                          ping-reqs, down is silent, deaf hears all but n1, mute answers pings alone
 //	run <time>                                let time pass until then, with every deadline and every answer
@@ -29,8 +32,10 @@ var rewrite = flag.Bool("update", false, "rewrite what the scripts in testdata p
 //	    sync <id> | <update>; …               a state exchange was answered
 //	    down <id> closed|reset|unreachable    the transport's hint
 //	    accuse <id> inc=<n> by <id>,…         the first of them gossips that they all accuse it
+//	    log | <update>                        the log says so
 //	    tick · leave · tags <k>=<v>… · rise <n>
 //	status                                    print live members, health and counters
+//	partition                                 print what n1 makes of the members that it cannot reach
 //
 // An update is "<id> <state> <incarnation> [by <id>,…]". In seq=last, the number is that of n1's last ping or ping-req to
 // the peer. Times count from the start.
@@ -87,6 +92,7 @@ type script struct {
 	pending []arrival     // in order of time
 	pinger  ID            // the member that pings n1, and when next
 	pings   time.Duration
+	split   Partition // as last printed
 }
 
 // arrival is what the network delivers later.
@@ -125,6 +131,8 @@ func (s *script) do(words []string) {
 		c := s.n.Counters()
 		s.out = append(s.out, fmt.Sprintf("live=%d health=%d accusations=%d verdicts=%d refutations=%d stalls=%d probes=%d missed=%d",
 			s.n.Live(), s.n.Health(), c.Accusations, c.Verdicts, c.Refutations, c.Stalls, c.Probes, c.Missed))
+	case "partition":
+		s.out = append(s.out, describePartition(s.n.Partition()))
 	default:
 		s.fail("unknown command %q", words[0])
 	}
@@ -155,6 +163,10 @@ func (s *script) start(args []string) {
 		switch key {
 		case "members":
 			members = int(s.number(value))
+		case "id":
+			cfg.ID = ID(value)
+		case "mute":
+			cfg.MinorityMute = true
 		case "robin":
 			cfg.Strategy = RoundRobin
 		case "seed":
@@ -180,13 +192,13 @@ func (s *script) start(args []string) {
 		s.step(ExchangeReply("n2", testAddr(2), seedState(rows...)))
 	}
 	s.run(time.Second)
-	s.hidden = false
+	s.hidden, s.split = false, n.Partition()
 }
 
 // run steps the node at every deadline and arrival until the given time, that included.
 func (s *script) run(until time.Duration) {
 	for ; s.pings <= until; s.pings += time.Second {
-		if how := s.answers[s.pinger]; s.pinger != "n1" && how != "down" {
+		if how := s.answers[s.pinger]; s.pinger != s.n.self.id && how != "down" {
 			s.arrive(s.pings, s.pinger, message{typ: messagePing, incarnation: 1, digest: s.n.Digest()})
 		}
 	}
@@ -217,6 +229,12 @@ func (s *script) step(in Input) {
 		if !s.hidden && (s.shown == nil || slices.Contains(s.shown, kind)) {
 			s.out = append(s.out, fmt.Sprintf("%v %s", s.now.Round(time.Millisecond), text))
 		}
+	}
+	if p := s.n.Partition(); p.State != s.split.State || p.Side != s.split.Side {
+		if !s.hidden && slices.Contains(s.shown, "partition") {
+			s.out = append(s.out, fmt.Sprintf("%v partition %s", s.now.Round(time.Millisecond), describePartition(p)))
+		}
+		s.split = p
 	}
 	checkNode(s.t, s.n)
 }

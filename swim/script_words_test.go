@@ -35,6 +35,15 @@ func (s *script) input(words []string) Input {
 		from := s.peer(first)
 		claim := fmt.Sprintf("%s suspect %s by %s", words[1], strings.TrimPrefix(words[2], "inc="), by)
 		return Datagram(from.ID, from.Addr, gossipOf(s.rows(claim)...))
+	case "log":
+		m := s.rows(updates)[0]
+		c := &LogClaim{ID: m.id, Addr: m.addr(), Incarnation: m.incarnation, State: m.state}
+		if m.suspicion != nil {
+			for _, a := range m.suspicion.accusers {
+				c.Accusers = append(c.Accusers, a.id)
+			}
+		}
+		return FromLog(c)
 	case "sync":
 		return ExchangeReply(peer().ID, peer().Addr, seedState(s.rows(updates)...))
 	case "from":
@@ -120,6 +129,8 @@ func (s *script) describe(e Effect) (kind, text string) {
 		return "member", fmt.Sprintf("forget %s", e.Member.ID)
 	case EffectGone:
 		return "gone", "gone"
+	case EffectDouble:
+		return "transition", fmt.Sprintf("double of %s at %v", e.To.ID, e.To.Addr)
 	}
 	return "transition", describeTransition(e.Transition)
 }
@@ -210,8 +221,28 @@ func describeTransition(t *Transition) string {
 	if !e.Since.IsZero() {
 		fmt.Fprintf(b, " since=%v", e.Since.Sub(testEpoch))
 	}
+	if e.Phi != 0 {
+		fmt.Fprintf(b, " phi=%.1f", e.Phi)
+	}
+	if e.Total != 0 {
+		fmt.Fprintf(b, " %d of %d reachable", e.Reachable, e.Total)
+		if e.Side != NoSide {
+			fmt.Fprintf(b, " side=%v", e.Side)
+		}
+		if len(e.Unreachable) > 0 {
+			fmt.Fprintf(b, " unreachable=%s", joined(e.Unreachable))
+		}
+	}
 	if e.Previous != 0 {
 		fmt.Fprintf(b, " previous=%d", e.Previous)
 	}
 	return b.String()
+}
+
+func describePartition(p Partition) string {
+	text := p.String()
+	if p.State == PartitionSuspect {
+		text += fmt.Sprintf(" grace=%v", p.Grace.Round(time.Millisecond))
+	}
+	return text
 }
