@@ -17,6 +17,7 @@ import (
 	"rollcall/events"
 	"rollcall/infra/cli"
 	"rollcall/infra/devcluster"
+	"rollcall/infra/figures"
 	"rollcall/infra/httpserver"
 	"rollcall/infra/telemetry"
 	"rollcall/projections/httpapi"
@@ -153,6 +154,9 @@ func devTags(i int) map[string]string {
 func devAPI(cluster *devcluster.Cluster, log *slog.Logger) (http.Handler, error) {
 	metrics, err := telemetry.New("rollcall-dev", cli.Version(), "dev")
 	if err != nil {
+		return nil, err
+	}
+	if err := figures.Projector(metrics, cluster.Projector()); err != nil {
 		return nil, err
 	}
 	return httpapi.New(httpapi.Config{

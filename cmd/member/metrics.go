@@ -33,7 +33,7 @@ type figure struct {
 	value            func(s rollcall.Status) int64
 }
 
-var figures = []figure{
+var memberFigures = []figure{
 	{"rollcall.members.live", "{member}", "Members alive or suspect in this member's view.", false,
 		func(s rollcall.Status) int64 { return int64(s.Live) }},
 	{"rollcall.local_health", "", "Local health score, 0 (well) to 8.", false,
@@ -77,9 +77,9 @@ var figures = []figure{
 // observe registers the figures of a member and of its log.
 func (m *memberMetrics) observe(member *rollcall.Member, log *jslog.Log) error {
 	meter := m.Meter("rollcall/cmd/member")
-	instruments := make([]metric.Int64Observable, len(figures))
-	all := make([]metric.Observable, 0, len(figures)+1)
-	for i, f := range figures {
+	instruments := make([]metric.Int64Observable, len(memberFigures))
+	all := make([]metric.Observable, 0, len(memberFigures)+1)
+	for i, f := range memberFigures {
 		var err error
 		if f.counter {
 			instruments[i], err = meter.Int64ObservableCounter(f.name, metric.WithUnit(f.unit), metric.WithDescription(f.help))
@@ -97,7 +97,7 @@ func (m *memberMetrics) observe(member *rollcall.Member, log *jslog.Log) error {
 	}
 	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		status := member.Status()
-		for i, f := range figures {
+		for i, f := range memberFigures {
 			o.ObserveInt64(instruments[i], f.value(status))
 		}
 		up := int64(0)

@@ -14,6 +14,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/jslog"
 	"rollcall/infra/cli"
+	"rollcall/infra/figures"
 	"rollcall/infra/httpserver"
 	"rollcall/infra/kvmirror"
 	"rollcall/infra/nats"
@@ -191,5 +192,5 @@ func newMetrics(cluster string, p *projector.Projector) (*telemetry.Telemetry, e
 	if err != nil {
 		return nil, err
 	}
-	return tel, observe(tel, p)
+	return tel, figures.Projector(tel, p)
 }

@@ -1,4 +1,13 @@
-package main
+// Package figures shows as metrics what the parts of a service count:
+//
+//	tel, err := telemetry.New("rollcall-projector", version, cluster)
+//	err = figures.Projector(tel, p)
+//	mux.Handle("GET /metrics", tel.Handler())
+//
+// The promise: figures are read when somebody scrapes, and cost nothing before. What is measured knows no metric.
+//
+// Limit: one projector for each Telemetry, whose figures carry no name of their own.
+package figures
 
 import (
 	"context"
@@ -13,9 +22,10 @@ import (
 	"rollcall/projections/projector"
 )
 
-// observe registers what the projector's status and views say.
-func observe(tel *telemetry.Telemetry, p *projector.Projector) error {
-	meter := tel.Meter("rollcall/cmd/projector")
+// Projector registers with tel what the status and the views of p say: rollcall.projector.… and rollcall.nodes. It fails
+// only when the telemetry refuses an instrument.
+func Projector(tel *telemetry.Telemetry, p *projector.Projector) error {
+	meter := tel.Meter("rollcall/infra/figures")
 	var gauges []metric.Observable
 	var failed error
 	gauge := func(name, unit, help string) metric.Float64ObservableGauge {

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"rollcall/infra/devcluster"
+)
+
+// The cluster in a process is measured as a projector is.
+func TestDevServesMetrics(t *testing.T) {
+	cluster, err := devcluster.Start(t.Context(), devcluster.Config{Nodes: 1, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	handler, err := devAPI(cluster, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1:8080/metrics", nil))
+	if body := w.Body.String(); w.Code != http.StatusOK || !strings.Contains(body, "\nrollcall_projector_position ") {
+		t.Errorf("%d %s", w.Code, body)
+	}
+}
