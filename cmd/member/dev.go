@@ -104,15 +104,15 @@ func (d *dev) serve(ctx context.Context, dir string, out io.Writer, log *slog.Lo
 	if err != nil {
 		return fmt.Errorf("--http: %w", err)
 	}
-	defer server.Close()
 	started := time.Now()
 	starting, cancel := context.WithTimeout(context.WithoutCancel(ctx), devStartLimit)
 	defer cancel()
 	cluster, err := devcluster.Start(starting, devcluster.Config{Dir: dir, Nodes: d.nodes, Tags: devTags, Logger: log})
 	if err != nil {
-		return err
+		return errors.Join(err, server.Close())
 	}
 	defer cluster.Close()
+	defer server.Close() // before the cluster: nobody may ask one that is ending
 	handler, err := devAPI(cluster, log)
 	if err != nil {
 		return err

@@ -22,6 +22,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rollcall"
@@ -61,7 +62,8 @@ type Cluster struct {
 	network   *network
 	stop      context.CancelFunc
 	work      sync.WaitGroup
-	failed    chan error // the projector's last word, if it has one
+	failed    chan error  // the projector's last word, if it has one
+	closing   atomic.Bool // Leave or Close has begun: no action may bring a member back
 
 	natsMu     sync.Mutex
 	natsListen string        // with the real port after the first start
@@ -216,26 +218,13 @@ func (c *Cluster) seeds(except string) []netip.AddrPort {
 	return seeds
 }
 
-// Do implements httpapi.DevControl.
+// Do implements httpapi.DevControl. Once Leave or Close has begun every action fails with httpapi.ErrWrongState.
 func (c *Cluster) Do(ctx context.Context, id, action string) error {
 	n, err := c.node(id)
 	if err != nil {
 		return err
 	}
-	switch action {
-	case "crash":
-		return n.crash()
-	case "pause":
-		return n.pause(ctx)
-	case "resume":
-		return n.resume()
-	case "restart":
-		return n.restart(ctx)
-	case "leave":
-		return n.leave(ctx)
-	default:
-		return fmt.Errorf("devcluster: no action %q; there are %v", action, httpapi.DevActions())
-	}
+	return n.do(ctx, action)
 }
 
 // Partition implements httpapi.DevControl. It cuts the members from each other, not from the log.
@@ -253,8 +242,10 @@ func (c *Cluster) Partition(_ context.Context, groups [][]string) error {
 	return nil
 }
 
-// Leave lets every running member depart gracefully, all at once, and waits until the views have it.
+// Leave lets every running member depart gracefully, all at once, and waits until the views have it. No member can be
+// brought back after it.
 func (c *Cluster) Leave(ctx context.Context) error {
+	c.closing.Store(true)
 	all := c.all()
 	errs := make([]error, len(all))
 	var leaving sync.WaitGroup
@@ -278,6 +269,7 @@ func (c *Cluster) Leave(ctx context.Context) error {
 
 // Close ends everything at once. It is idempotent.
 func (c *Cluster) Close() error {
+	c.closing.Store(true)
 	var errs []error
 	for _, n := range c.all() {
 		errs = append(errs, n.close())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -133,6 +134,47 @@ func TestActions(t *testing.T) {
 	if c.Member("n3") != nil || c.Member("n4") != nil || c.Member("n1") == nil {
 		t.Error("members that are gone, or never were, have no life; n1 has one")
 	}
+}
+
+// What leaves, stays away: no action brings a member back once the cluster leaves or is closed.
+func TestActionsEndWithTheCluster(t *testing.T) {
+	t.Parallel()
+	c := start(t, 2, t.TempDir())
+	refused := func(when string) {
+		t.Helper()
+		for _, action := range httpapi.DevActions() {
+			if err := c.Do(bounded(t), "n2", action); !errors.Is(err, httpapi.ErrWrongState) {
+				t.Errorf("%s %s: %v, want %v", action, when, err, httpapi.ErrWrongState)
+			}
+		}
+		if c.Member("n2") != nil {
+			t.Errorf("n2 lives %s", when)
+		}
+	}
+	stop := make(chan struct{})
+	var asking sync.WaitGroup
+	asking.Go(func() { // all the while, as somebody at the page would
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				if err := c.Do(bounded(t), "n2", "restart"); errors.Is(err, httpapi.ErrWrongState) {
+					return
+				}
+			}
+		}
+	})
+	if err := c.Leave(bounded(t)); err != nil {
+		t.Error(err)
+	}
+	close(stop)
+	asking.Wait()
+	refused("after Leave")
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	refused("after Close")
 }
 
 // A member that is cut off from the others and from the log is failed by them, and everybody agrees again once the network is

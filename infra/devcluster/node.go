@@ -78,10 +78,32 @@ func (n *node) wrong(want string) error {
 	return fmt.Errorf("%w: %s is not %s", httpapi.ErrWrongState, n.id, want)
 }
 
-// crash ends the life without a word to anybody.
-func (n *node) crash() error {
+// do carries out one of httpapi.DevActions. The cluster's closing is looked at under the lock: Leave and Close take it
+// after they have said so, and find the member that an earlier action brought back.
+func (n *node) do(ctx context.Context, action string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.cluster.closing.Load() {
+		return fmt.Errorf("%w: the cluster is leaving", httpapi.ErrWrongState)
+	}
+	switch action {
+	case "crash":
+		return n.crash()
+	case "pause":
+		return n.pause(ctx)
+	case "resume":
+		return n.resume()
+	case "restart":
+		return n.restart(ctx)
+	case "leave":
+		return n.leaveLocked(ctx)
+	default:
+		return fmt.Errorf("devcluster: no action %q; there are %v", action, httpapi.DevActions())
+	}
+}
+
+// crash ends the life without a word to anybody.
+func (n *node) crash() error {
 	if n.member == nil {
 		return n.wrong("running")
 	}
@@ -90,8 +112,6 @@ func (n *node) crash() error {
 }
 
 func (n *node) pause(ctx context.Context) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	if n.member == nil || n.resumed != nil {
 		return n.wrong("running")
 	}
@@ -101,8 +121,6 @@ func (n *node) pause(ctx context.Context) error {
 }
 
 func (n *node) resume() error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	if n.resumed == nil {
 		return n.wrong("paused")
 	}
@@ -113,8 +131,6 @@ func (n *node) resume() error {
 
 // restart begins a new life: of a member that is gone at once, of one that runs after a crash.
 func (n *node) restart(ctx context.Context) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	if n.member != nil {
 		n.quic.Kill()
 		if err := n.endLocked(); err != nil {
@@ -127,6 +143,10 @@ func (n *node) restart(ctx context.Context) error {
 func (n *node) leave(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return n.leaveLocked(ctx)
+}
+
+func (n *node) leaveLocked(ctx context.Context) error {
 	if n.member == nil {
 		return n.wrong("running")
 	}
