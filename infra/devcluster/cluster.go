@@ -112,7 +112,7 @@ func (c *Cluster) start(ctx context.Context) error {
 		return err
 	}
 	for i := range c.cfg.Nodes {
-		n := &node{cluster: c, id: "n" + strconv.Itoa(i+1), bind: netip.MustParseAddrPort("127.0.0.1:0")}
+		n := newNode(c, "n"+strconv.Itoa(i+1))
 		if c.cfg.Tags != nil {
 			n.tags = c.cfg.Tags(i + 1)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"rollcall/swim"
 	"rollcall/swim/agent"
+	"rollcall/swim/quicnet"
 )
 
 // network is what lies between the members: it can be split.
@@ -30,9 +31,9 @@ func (n *network) cut(a, b swim.ID) bool {
 	return n.side[a] != n.side[b]
 }
 
-// link is a member's transport behind the network.
+// link is a member's transport behind the network. What it counts is the transport's.
 type link struct {
-	agent.Transport
+	*quicnet.Transport
 	self    swim.ID
 	network *network
 }

@@ -2,6 +2,7 @@ package devcluster
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -24,11 +25,19 @@ type node struct {
 	bind    netip.AddrPort // with its real port after the first life, so that it comes back where it was
 	tags    map[string]string
 
+	resetKey [32]byte // of all lives, so that peers notice a restart with the next packet
+
 	mu      sync.Mutex // one action at a time
 	member  *rollcall.Member
 	log     *jslog.Log
 	quic    *quicnet.Transport
 	resumed func() // while paused
+}
+
+func newNode(c *Cluster, id string) *node {
+	n := &node{cluster: c, id: id, bind: netip.MustParseAddrPort("127.0.0.1:0")}
+	rand.Read(n.resetKey[:])
+	return n
 }
 
 // start begins a life.
@@ -54,13 +63,7 @@ func (n *node) startLocked(ctx context.Context) error {
 		Cluster: c.cfg.Cluster, ID: n.id, Bind: n.bind, Seeds: c.seeds(n.id), Tags: n.tags, Log: log,
 		Dir: filepath.Join(c.cfg.Dir, n.id), Protocol: c.cfg.Protocol, Logger: c.log,
 		Transport: func(id swim.ID, bind netip.AddrPort) (agent.Transport, error) {
-			n.quic, err = quicnet.Listen(quicnet.Config{
-				Cluster: c.cfg.Cluster, ID: id, Bind: bind, Credentials: identity, Logger: c.log,
-			})
-			if err != nil {
-				return nil, err
-			}
-			return &link{Transport: n.quic, self: id, network: c.network}, nil
+			return n.listen(id, bind, identity)
 		},
 	})
 	if err != nil {
@@ -72,6 +75,19 @@ func (n *node) startLocked(ctx context.Context) error {
 	defer c.mu.Unlock()
 	n.bind = n.member.Addr()
 	return nil
+}
+
+// listen opens the socket of a life, behind the network that can be split.
+func (n *node) listen(id swim.ID, bind netip.AddrPort, credentials quicnet.Credentials) (agent.Transport, error) {
+	c := n.cluster
+	quic, err := quicnet.Listen(quicnet.Config{
+		Cluster: c.cfg.Cluster, ID: id, Bind: bind, Credentials: credentials, ResetKey: n.resetKey, Logger: c.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.quic = quic
+	return &link{Transport: quic, self: id, network: c.network}, nil
 }
 
 func (n *node) wrong(want string) error {
