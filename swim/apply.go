@@ -210,7 +210,7 @@ func (n *Node) applyFailed(m *member, u *update, o origin) {
 	if !u.claim.overrides(m.claim()) {
 		return
 	}
-	if o == byGossip && m.live != noRef && countIDs(u.accusers) < Quorum(len(n.live)) {
+	if o == byGossip && m.live != noRef && countAccusers(u.accusers, m.id) < Quorum(len(n.live)) {
 		// A verdict that names no quorum, as this view has it, is no more than an accusation: it comes from a smaller
 		// cluster, the other half of a partition perhaps, or from a liar.
 		n.applySuspect(m, &update{id: u.id, claim: claim{u.claim.incarnation, Suspect}, addr: u.addr, accusers: u.accusers}, o)
@@ -230,11 +230,13 @@ func (n *Node) applyFailed(m *member, u *update, o origin) {
 	n.convicted(m, u.claim, u.accusers, o)
 }
 
-// countIDs counts a checked, encoded list of ids.
-func countIDs(b []byte) int {
+// countAccusers counts a checked, encoded list, without the accused.
+func countAccusers(b []byte, accused ID) int {
 	count := 0
-	for r := (reader{b: b}); len(r.b) > 0; count++ {
-		r.id()
+	for r := (reader{b: b}); len(r.b) > 0; {
+		if id, _ := r.accuser(); string(id) != string(accused) {
+			count++
+		}
 	}
 	return count
 }
@@ -262,14 +264,15 @@ func (n *Node) convicted(m *member, c claim, accusers []byte, o origin) {
 	}
 	r := reader{b: accusers}
 	for len(r.b) > 0 {
-		if id := r.id(); !s.named(id) {
-			n.addAccuser(s, n.nameOf(id))
+		id, silent := r.accuser()
+		if !s.named(id) && string(id) != string(m.id) && len(s.accusers) < accusersMax {
+			s.accusers = append(s.accusers, accuser{id: n.nameOf(id), at: n.now, silent: silent})
 		}
 	}
-	evidence := Evidence{Since: n.wall(s.began), LastHeard: n.wall(m.heard)}
+	evidence := Evidence{Reason: ReasonTold, Since: n.wall(s.began), LastHeard: n.wall(m.heard), LocalHealth: n.health}
 	author := n.self.id
 	for i := range s.accusers {
-		evidence.Accusers = append(evidence.Accusers, Accuser{ID: s.accusers[i].id, At: n.wall(s.accusers[i].at)})
+		evidence.Accusers = append(evidence.Accusers, Accuser{ID: s.accusers[i].id, At: n.wall(s.accusers[i].at), Implicit: s.accusers[i].silent})
 		author = s.accusers[0].id
 	}
 	// An accuser that learns the verdict from another is of the same opinion: it puts it on record too, in case the other

@@ -27,15 +27,34 @@ func (n *Node) exchangeSoon(to Peer) {
 	}
 }
 
+// appendState encodes the view. One that is too large for a block tells of this member, then of live members from a random
+// place, and of the others as far as there is room: several exchanges tell all.
 func (n *Node) appendState(b []byte) []byte {
-	b = append(b, wireVersion)
-	b = binary.AppendUvarint(b, uint64(n.refs.live))
-	for _, m := range n.members {
-		if m != nil {
-			b = n.appendUpdate(b, m)
+	body, count := make([]byte, 0, 64*n.refs.live), 0
+	put := func(m *member) {
+		if m != nil && len(body) < StateMax-updateBytes-binary.MaxVarintLen64 {
+			body = n.appendUpdate(body, m)
+			count++
 		}
 	}
-	return b
+	for _, m := range n.members {
+		put(m)
+	}
+	if count < n.refs.live {
+		body, count = body[:0], 0
+		put(n.self)
+		start := n.rng.IntN(len(n.members))
+		for _, live := range []bool{true, false} {
+			for i := range n.members {
+				if m := n.members[(start+i)%len(n.members)]; m != nil && m != n.self && m.state.Live() == live {
+					put(m)
+				}
+			}
+		}
+	}
+	b = append(b, wireVersion)
+	b = binary.AppendUvarint(b, uint64(count))
+	return append(b, body...)
 }
 
 // applyState merges a peer's state. Nothing is applied of a block that breaks a rule.
@@ -85,6 +104,7 @@ func (n *Node) handleExchangeRequest(in Input) {
 		n.emit(Effect{Kind: EffectReply, Token: in.Token})
 		return
 	}
+	n.known = true
 	n.touch(in.From)
 	n.emit(Effect{Kind: EffectReply, Token: in.Token, Data: n.appendState(nil)})
 }

@@ -159,7 +159,7 @@ func (n *Node) appendUpdate(b []byte, m *member) []byte {
 		list = list[:min(len(list), accusersWireMax)]
 		b = append(b, byte(len(list)))
 		for i := range list {
-			b = appendID(b, list[i].id)
+			b = appendAccuser(b, list[i].id, list[i].silent)
 		}
 	}
 	return b

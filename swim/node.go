@@ -283,6 +283,9 @@ func (n *Node) Self() Member { return n.export(n.self) }
 // Live is the number of members that are alive or suspect, this one included.
 func (n *Node) Live() int { return len(n.live) }
 
+// Known reports whether any other member has answered this one, or asked it for its state.
+func (n *Node) Known() bool { return n.known }
+
 // Digest identifies the set of live members with their incarnations: equal views have equal digests.
 func (n *Node) Digest() uint64 { return n.digest }
 

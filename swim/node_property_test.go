@@ -144,7 +144,7 @@ func (w *witness) step(t *rapid.T, in Input) {
 	}
 	for _, e := range effects {
 		w.take(t, e)
-		if e.Kind == EffectTransition && e.Transition.Kind == TransitionFailed && e.Transition.Evidence.Reason != "" {
+		if e.Kind == EffectTransition && e.Transition.Kind == TransitionFailed && e.Transition.Evidence.Reason == ReasonTimeOver {
 			w.checkVerdict(t, e.Transition)
 		}
 	}

@@ -64,7 +64,8 @@ func (n *Node) heldAgainst(u *update) Evidence {
 	evidence := Evidence{Reason: "held " + u.claim.state.String()}
 	r := reader{b: u.accusers}
 	for len(r.b) > 0 {
-		evidence.Accusers = append(evidence.Accusers, Accuser{ID: n.nameOf(r.id()), At: n.wall(n.now)})
+		id, silent := r.accuser()
+		evidence.Accusers = append(evidence.Accusers, Accuser{ID: n.nameOf(id), At: n.wall(n.now), Implicit: silent})
 	}
 	return evidence
 }

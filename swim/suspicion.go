@@ -12,6 +12,12 @@ const (
 	suspicionLeap = 4  // a suspicion's Max is 4·log10(n) periods, 4 s at least
 )
 
+// Reasons of a verdict: the one that a member reached itself, and the one that it was told of.
+const (
+	ReasonTimeOver = "suspicion time over"
+	ReasonTold     = "told of the verdict"
+)
+
 // suspicionFloor is the shortest default for SuspicionMax.
 const suspicionFloor = 4 * time.Second
 
@@ -25,8 +31,9 @@ type suspicion struct {
 }
 
 type accuser struct {
-	id ID
-	at time.Duration
+	id     ID
+	at     time.Duration
+	silent bool // it never accused; it was under suspicion itself when the verdict was reached
 }
 
 func (s *suspicion) named(id []byte) bool {
@@ -97,7 +104,7 @@ func (n *Node) alarm() {
 
 func (n *Node) addAccuser(s *suspicion, id ID) {
 	if len(s.accusers) < accusersMax {
-		s.accusers = append(s.accusers, accuser{id, n.now})
+		s.accusers = append(s.accusers, accuser{id: id, at: n.now})
 	}
 }
 
@@ -109,7 +116,7 @@ func (n *Node) accused(m *member, u *update, o origin) {
 	fresh, known := before != Suspect, len(s.accusers)
 	r := reader{b: u.accusers}
 	for len(r.b) > 0 {
-		id := r.id()
+		id, _ := r.accuser()
 		if !s.named(id) && string(id) != string(n.self.id) && string(id) != string(m.id) {
 			n.addAccuser(s, n.nameOf(id))
 			fresh = true
@@ -247,11 +254,11 @@ func (n *Node) review(m *member) {
 // convict declares m failed. Only accusers put the verdict on record: they have evidence of their own.
 func (n *Node) convict(m *member) {
 	s := m.suspicion
-	evidence := Evidence{Reason: "suspicion time over", Since: n.wall(s.began), LocalHealth: n.health, LastHeard: n.wall(m.heard)}
+	evidence := Evidence{Reason: ReasonTimeOver, Since: n.wall(s.began), LocalHealth: n.health, LastHeard: n.wall(m.heard)}
 	n.standing(m, &evidence.Accusers)
 	for _, a := range evidence.Accusers {
 		if a.Implicit {
-			n.addAccuser(s, a.ID) // others shall see the quorum too
+			s.accusers = append(s.accusers, accuser{id: a.ID, at: n.now, silent: true}) // others shall see the quorum too
 		}
 	}
 	before := m.state

@@ -12,7 +12,8 @@ const (
 	never   time.Duration = math.MinInt64 / 4
 )
 
-// viewMax bounds the members a view holds, live or not (I15). Past it, newcomers are ignored until others are forgotten.
+// viewMax bounds the members a view holds, live or not (I15). Past it, a newcomer takes the place of the member that has been failed or gone for longest, or
+// is ignored while there is none.
 const viewMax = 1 << 16
 
 // leftKept is how long a member that left is remembered, so that late rumours about it find it final.
@@ -84,10 +85,28 @@ func (n *Node) add(id ID, addr netip.AddrPort) *member {
 		n.members = append(n.members, m)
 	default:
 		n.counters.ViewFull++
-		return nil
+		old := n.oldestGone()
+		if old == nil {
+			return nil
+		}
+		n.forget(old)
+		m.ref = n.free[len(n.free)-1]
+		n.free = n.free[:len(n.free)-1]
+		n.members[m.ref] = m
 	}
 	n.refs.put(n.members, m.ref)
 	return m
+}
+
+// oldestGone is the row that a full view can do without best: of the failed and departed the one that has been so longest.
+func (n *Node) oldestGone() *member {
+	var old *member
+	for _, m := range n.members {
+		if m != nil && m.live == noRef && m.ref != selfRef && (old == nil || m.since < old.since) {
+			old = m
+		}
+	}
+	return old
 }
 
 // forget drops a row that is not live.

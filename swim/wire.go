@@ -337,12 +337,34 @@ func (r *reader) accusers() []byte {
 	}
 	from := r.b
 	for range n {
-		r.id()
+		r.accuser()
 	}
 	if r.bad {
 		return nil
 	}
 	return from[:len(from)-len(r.b)]
+}
+
+// accuserSilent marks, in the length of an accuser's id, one that never spoke.
+const accuserSilent = 0x80
+
+func appendAccuser(b []byte, id ID, silent bool) []byte {
+	at := len(b)
+	b = appendID(b, id)
+	if silent {
+		b[at] |= accuserSilent
+	}
+	return b
+}
+
+// accuser reads one accuser of a list.
+func (r *reader) accuser() (id []byte, silent bool) {
+	head := r.byte()
+	id = r.take(int(head &^ accuserSilent))
+	if !validID(id) {
+		r.bad = true
+	}
+	return id, head&accuserSilent != 0
 }
 
 // validTags checks encoded tags against the rules of [Tags.Validate] without allocating.

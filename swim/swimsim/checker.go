@@ -105,7 +105,7 @@ func (c *checker) transition(by *Member, t *swim.Transition) {
 			c.fail("I7", "%s accuses itself", by.ID)
 		}
 		c.accused[accusation{by.ID, t.Subject, t.Incarnation}] = true
-	case t.Kind == swim.TransitionFailed && t.Author == by.ID && t.Evidence.Reason != "":
+	case t.Kind == swim.TransitionFailed && t.Author == by.ID && t.Evidence.Reason == swim.ReasonTimeOver:
 		c.verdict(by, t)
 	}
 	if len(t.Evidence.Accusers) > 64 {
