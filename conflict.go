@@ -27,7 +27,7 @@ const (
 // refuseDouble makes sure, before anything is announced, that no other process runs under this member's id: wherever the
 // log, or else a seed, knows it alive, it is called there. Only a certificate with the same id proves the conflict; an
 // address that does not answer is where an earlier life was.
-func (m *member) refuseDouble(ctx context.Context, t agent.Transport) error {
+func (m *Member) refuseDouble(ctx context.Context, t agent.Transport) error {
 	own := m.advertised(t)
 	for _, addr := range m.addressesOfOwnID(ctx, t) {
 		if addr == own || addr == t.LocalAddr() {
@@ -47,7 +47,7 @@ func (m *member) refuseDouble(ctx context.Context, t agent.Transport) error {
 }
 
 // addressesOfOwnID is where the log says that this member is, or, of a log that does not answer, where the seeds say.
-func (m *member) addressesOfOwnID(ctx context.Context, t agent.Transport) []netip.AddrPort {
+func (m *Member) addressesOfOwnID(ctx context.Context, t agent.Transport) []netip.AddrPort {
 	if m.rec.Position() > 0 {
 		if n, ok := m.rec.Node(m.opt.ID); ok && n.State.Live() {
 			if addr, err := netip.ParseAddrPort(n.Address); err == nil {
@@ -77,7 +77,7 @@ func (m *member) addressesOfOwnID(ctx context.Context, t agent.Transport) []neti
 }
 
 // call exchanges an empty state with whoever answers at addr: it tells the other nothing.
-func (m *member) call(ctx context.Context, t agent.Transport, addr netip.AddrPort) (swim.ID, []byte, error) {
+func (m *Member) call(ctx context.Context, t agent.Transport, addr netip.AddrPort) (swim.ID, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, challengeLimit)
 	defer cancel()
 	return t.Exchange(ctx, swim.Peer{Addr: addr}, swim.EmptyState())
@@ -85,7 +85,7 @@ func (m *member) call(ctx context.Context, t agent.Transport, addr netip.AddrPor
 
 // conflicted says that another process showed this member's id while both run, and reports whether that is to be put on
 // record, because it was not a moment ago.
-func (m *member) conflicted(addr netip.AddrPort) bool {
+func (m *Member) conflicted(addr netip.AddrPort) bool {
 	m.conflictMu.Lock()
 	again := time.Since(m.conflictAt) < conflictPause
 	if !again {
@@ -102,7 +102,7 @@ func (m *member) conflicted(addr netip.AddrPort) bool {
 // double is the protocol's word that another process may run under this member's id at addr. It is looked for, once at a
 // time. Of two that are there, both recorded and both sure, the one with the higher address ends: neither can know which
 // came first, both can know this.
-func (m *member) double(addr netip.AddrPort) {
+func (m *Member) double(addr netip.AddrPort) {
 	m.conflictMu.Lock()
 	defer m.conflictMu.Unlock()
 	if m.looking {
@@ -110,6 +110,11 @@ func (m *member) double(addr netip.AddrPort) {
 	}
 	m.looking = true
 	go func() { // not among m.work: it may end the member, which waits for those
+		select {
+		case <-m.started:
+		case <-m.ctx.Done():
+			return
+		}
 		_, _, err := m.call(m.ctx, m.transport, addr)
 		if errors.Is(err, quicnet.ErrIDConflict) {
 			if m.conflicted(addr) {
@@ -126,20 +131,20 @@ func (m *member) double(addr netip.AddrPort) {
 }
 
 // endBecause closes the member for a reason of its own.
-func (m *member) endBecause(err error) {
+func (m *Member) endBecause(err error) {
 	m.conflictMu.Lock()
 	if m.err == nil {
 		m.err = err
 	}
 	m.conflictMu.Unlock()
 	m.log.Error("the member ends", "error", err)
-	if closeErr := m.Close(); closeErr != nil {
+	if closeErr := m.shut(); closeErr != nil {
 		m.log.Error("closing", "error", closeErr)
 	}
 }
 
 // recordConflict puts a conflict on record. It changes nobody's state.
-func (m *member) recordConflict(addr netip.AddrPort) {
+func (m *Member) recordConflict(addr netip.AddrPort) {
 	n, _ := m.rec.Node(m.opt.ID)
 	err := m.rec.Say(events.Event{
 		ID: events.NewID(), Kind: events.IDConflict, Cluster: m.opt.Cluster, Node: m.opt.ID, Author: m.opt.ID,

@@ -65,7 +65,7 @@ func (f *logFeed) take(self string) (ids []string, late bool) {
 }
 
 // learnFromLog runs until the member is closed.
-func (m *member) learnFromLog() {
+func (m *Member) learnFromLog() {
 	for {
 		select {
 		case <-m.feed.bell:
@@ -108,7 +108,7 @@ func claimOf(n events.Node) *swim.LogClaim {
 }
 
 // peersFromLog are the addresses of the members that the log holds alive, for a member that was given no seeds.
-func (m *member) peersFromLog() []netip.AddrPort {
+func (m *Member) peersFromLog() []netip.AddrPort {
 	var peers []netip.AddrPort
 	for _, n := range m.rec.Nodes() {
 		if addr, err := netip.ParseAddrPort(n.Address); err == nil && n.State.Live() && n.ID != m.opt.ID {

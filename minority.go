@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"rollcall/swim"
 )
@@ -35,45 +36,45 @@ func ParseMinorityPolicy(s string) (MinorityPolicy, error) {
 }
 
 // ReadOnly returns ErrMinority while this member refuses to act, and nil otherwise.
-func (m *member) ReadOnly() error {
+func (m *Member) ReadOnly() error {
 	if m.opt.OnMinority == MinorityReadOnly && m.agent.Status().Partition.Side == swim.Minority {
 		return ErrMinority
 	}
 	return nil
 }
 
-// watchPartition carries out the policy until the member is closed.
-func (m *member) watchPartition() {
-	sub := m.agent.Subscribe(subscriptionBound)
-	defer sub.Close()
+// watchPartition carries out the policy until the member is closed. It looks at what the protocol says once a period; what
+// is put on record is the protocol's own report.
+func (m *Member) watchPartition() {
+	look := time.NewTicker(partitionLook)
+	defer look.Stop()
+	var before swim.PartitionState
 	for {
 		select {
-		case notice, ok := <-sub.C:
-			if !ok {
-				return
-			}
-			m.onPartition(notice.Transition)
+		case <-look.C:
 		case <-m.ending:
 			return
 		}
+		p := m.agent.Status().Partition
+		if p.State != before {
+			m.onPartition(p, before)
+		}
+		before = p.State
 	}
 }
 
-// subscriptionBound is how many transitions may wait for the policy: a partition of a large cluster brings many at once, and
-// the one that matters comes last.
-const subscriptionBound = 4096
+// partitionLook is how often the policy looks at the protocol's judgement, which changes once a protocol period at most.
+const partitionLook = 200 * time.Millisecond
 
-func (m *member) onPartition(t swim.Transition) {
-	e := t.Evidence
+func (m *Member) onPartition(p swim.Partition, before swim.PartitionState) {
 	switch {
-	case t.Kind == swim.TransitionHealed:
-		m.log.Info("the partition is over", "reachable", e.Reachable, "total", e.Total)
-	case t.Kind != swim.TransitionPartitioned:
-	case e.Side != swim.Minority:
-		m.log.Warn("partitioned: this member is on the majority side", "reachable", e.Reachable, "total", e.Total, "missing", e.Unreachable)
+	case before == swim.Partitioned:
+		m.log.Info("the partition is over", "reachable", p.Reachable, "total", p.Total)
+	case p.State != swim.Partitioned:
+	case p.Side == swim.Majority:
+		m.log.Warn("partitioned: this member is on the majority side", "reachable", p.Reachable, "total", p.Total)
 	default:
-		m.log.Warn("partitioned: this member is on the minority side",
-			"reachable", e.Reachable, "total", e.Total, "missing", e.Unreachable, "policy", m.opt.OnMinority)
+		m.log.Warn("partitioned: this member is on the minority side", "reachable", p.Reachable, "total", p.Total, "policy", m.opt.OnMinority)
 		if m.opt.OnMinority == MinorityLeave {
 			go m.Leave(context.Background()) // bounded by its own limits; it waits for this goroutine
 		}

@@ -8,9 +8,9 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rollcall/events"
@@ -54,12 +54,8 @@ type Options struct {
 	Logger    *slog.Logger                                           // nil logs nothing
 }
 
-// Member is a running member. All methods are safe for concurrent use. One that nobody refers to any more is closed, like
-// an *os.File; do not rely on when.
-type Member struct{ *member }
-
-// member is what goroutines hold on to, so that a dropped handle is noticed.
-type member struct {
+// Member is a running member. All methods are safe for concurrent use.
+type Member struct {
 	opt       Options
 	log       *slog.Logger
 	state     *stateDir
@@ -71,7 +67,7 @@ type member struct {
 	ctx       context.Context
 	cancel    context.CancelFunc
 	work      sync.WaitGroup
-	joined    chan struct{} // closed when a seed answered, or there was none to ask
+	joined    chan struct{} // closed when this member has met another, or had nobody to meet
 	ending    chan struct{} // closed when Leave or Close begins
 	feed      *logFeed
 	stale     chan uint64 // incarnations the log knows already, for the member to rise above
@@ -81,6 +77,10 @@ type member struct {
 	looking    bool      // for another process with this id
 	err        error     // why the member ended by itself
 
+	started  chan struct{}                   // closed at the end of the start
+	until    atomic.Pointer[context.Context] // of LeaveWhen
+	leaving  sync.Once                       // the departure, or the decision that there is none
+	leaveErr error
 	endOnce  sync.Once
 	closing  sync.Once
 	closed   chan struct{} // closed at the end of Close
@@ -94,9 +94,10 @@ func Join(ctx context.Context, opt Options) (*Member, error) {
 	if err := opt.validate(); err != nil {
 		return nil, err
 	}
-	m := &member{
+	opt.OnMinority, _ = ParseMinorityPolicy(string(opt.OnMinority)) // validated; the empty one is warn
+	m := &Member{
 		opt: opt, log: opt.Logger, feed: newLogFeed(), stale: make(chan uint64, 1),
-		joined: make(chan struct{}), ending: make(chan struct{}), closed: make(chan struct{}),
+		joined: make(chan struct{}), ending: make(chan struct{}), started: make(chan struct{}), closed: make(chan struct{}),
 	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
@@ -111,9 +112,7 @@ func Join(ctx context.Context, opt Options) (*Member, error) {
 		}
 		return nil, fmt.Errorf("rollcall: member %s: %w", opt.ID, err)
 	}
-	handle := &Member{m}
-	runtime.AddCleanup(handle, (*member).dropped, m)
-	return handle, nil
+	return m, nil
 }
 
 func (o Options) validate() error {
@@ -140,13 +139,14 @@ func (o Options) validate() error {
 	return nil
 }
 
-func (m *member) start(ctx context.Context) error {
+func (m *Member) start(ctx context.Context) error {
 	var err error
-	if m.state, err = openState(m.opt.Dir); err != nil {
-		return err
-	}
+	// The outbox first: its lock keeps a predecessor that is still ending from raising its incarnation meanwhile.
 	m.box, err = outbox.Open(outbox.Config{Path: filepath.Join(m.opt.Dir, "outbox.db"), Logger: m.log})
 	if err != nil {
+		return err
+	}
+	if m.state, err = openState(m.opt.Dir); err != nil {
 		return err
 	}
 	m.rec, err = recorder.New(recorder.Config{
@@ -194,10 +194,11 @@ func (m *member) start(ctx context.Context) error {
 	m.work.Go(m.learnFromLog)
 	m.work.Go(m.watchPartition)
 	m.work.Go(m.riseWhenStale)
+	close(m.started)
 	return nil
 }
 
-func (m *member) onEvent(rec events.Recorded, out events.Outcome) {
+func (m *Member) onEvent(rec events.Recorded, out events.Outcome) {
 	m.feed.note(rec, out)
 	if m.opt.OnEvent != nil {
 		m.opt.OnEvent(rec, out)
@@ -205,7 +206,7 @@ func (m *member) onEvent(rec events.Recorded, out events.Outcome) {
 }
 
 // nextIncarnation is one above what the directory and the log remember, 1 for a first life.
-func (m *member) nextIncarnation(ctx context.Context) uint64 {
+func (m *Member) nextIncarnation(ctx context.Context) uint64 {
 	last := m.state.incarnation
 	ctx, cancel := context.WithTimeout(ctx, logPatience)
 	defer cancel()
@@ -218,7 +219,7 @@ func (m *member) nextIncarnation(ctx context.Context) uint64 {
 	return last + 1
 }
 
-func (m *member) listen() (agent.Transport, error) {
+func (m *Member) listen() (agent.Transport, error) {
 	if m.opt.Transport != nil {
 		return m.opt.Transport(swim.ID(m.opt.ID), m.opt.Bind)
 	}
@@ -239,7 +240,7 @@ func (m *member) listen() (agent.Transport, error) {
 }
 
 // advertised is the address others are told: as given, with the real port where none was.
-func (m *member) advertised(t agent.Transport) netip.AddrPort {
+func (m *Member) advertised(t agent.Transport) netip.AddrPort {
 	local := t.LocalAddr()
 	switch a := m.opt.Advertise; {
 	case !a.IsValid():
@@ -253,7 +254,7 @@ func (m *member) advertised(t agent.Transport) netip.AddrPort {
 
 // record keeps what the agent observed: first the incarnation, so that no later life claims it again, then the event. A
 // member that has seeds has joined when one of them let it in; before that it is nobody's to speak of.
-func (m *member) record(ts ...swim.Transition) error {
+func (m *Member) record(ts ...swim.Transition) error {
 	select {
 	case <-m.joined:
 	case <-m.ending:
@@ -273,14 +274,14 @@ func (m *member) record(ts ...swim.Transition) error {
 }
 
 // outdated is the recorder's word that the log knows an earlier life of this member.
-func (m *member) outdated(incarnation uint64) {
+func (m *Member) outdated(incarnation uint64) {
 	select {
 	case m.stale <- incarnation:
 	default: // one is waiting; the recorder will say it again if it is not enough
 	}
 }
 
-func (m *member) riseWhenStale() {
+func (m *Member) riseWhenStale() {
 	for {
 		select {
 		case incarnation := <-m.stale:
@@ -291,30 +292,34 @@ func (m *member) riseWhenStale() {
 	}
 }
 
-// joinSeeds asks the seeds until one answers. A member without seeds asks once whom the log knows; those may all be gone,
-// so it has joined whatever they answer.
-func (m *member) joinSeeds() {
-	if len(m.opt.Seeds) == 0 {
-		if n, err := m.agent.Join(m.ctx, m.peersFromLog()); err != nil {
-			m.log.Debug("no member that the log knows answered", "error", err)
-		} else {
-			m.log.Debug("joined through the log", "peers", n)
-		}
-		return
-	}
+// joinSeeds asks the seeds, and when none answers also whom the log knows, until this member has met another. One without
+// seeds asks once; those that the log knows may all be gone, so it counts as joined whatever they answer.
+func (m *Member) joinSeeds() {
+	seeds := m.opt.Seeds
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, joinPause) {
-		n, err := m.agent.Join(m.ctx, m.opt.Seeds)
-		if err == nil {
-			m.log.Debug("joined", "seeds", n)
+		ask := seeds
+		if len(m.opt.Seeds) == 0 || pause > 100*time.Millisecond {
+			ask = append(slices.Clone(seeds), m.peersFromLog()...)
+		}
+		n, err := m.agent.Join(m.ctx, ask)
+		switch {
+		case err == nil:
+			m.log.Debug("joined", "answers", n)
+		case errors.Is(err, agent.ErrClosed) || m.ctx.Err() != nil:
+			return
+		case len(seeds) == 0:
+			m.log.Debug("no member that the log knows answered", "error", err)
+		default:
+			m.log.Warn("no seed answered; trying again", "error", err)
+		}
+		if len(seeds) == 0 {
+			return
+		}
+		select {
+		case <-m.agent.Met(): // through a seed, the log, or because another found this one
 			close(m.joined)
 			m.keepSeeds()
 			return
-		}
-		if m.ctx.Err() != nil || errors.Is(err, agent.ErrClosed) {
-			return
-		}
-		m.log.Warn("no seed answered; trying again", "error", err)
-		select {
 		case <-time.After(pause/2 + rand.N(pause)):
 		case <-m.ctx.Done():
 			return
@@ -324,7 +329,7 @@ func (m *member) joinSeeds() {
 
 // keepSeeds asks a seed again from time to time whose address no live member of the view has: after a partition in which
 // everybody on either side was restarted, neither side knows the other even as failed.
-func (m *member) keepSeeds() {
+func (m *Member) keepSeeds() {
 	timer := time.NewTicker(seedInterval)
 	defer timer.Stop()
 	for {
@@ -347,32 +352,32 @@ func (m *member) keepSeeds() {
 }
 
 // ID is the member's own.
-func (m *member) ID() string { return m.opt.ID }
+func (m *Member) ID() string { return m.opt.ID }
 
 // Addr is where others reach the member.
-func (m *member) Addr() netip.AddrPort { return m.agent.Status().Self.Addr }
+func (m *Member) Addr() netip.AddrPort { return m.agent.Status().Self.Addr }
 
-// Joined is closed when a seed has answered, or at once when there is none but the member itself.
-func (m *member) Joined() <-chan struct{} { return m.joined }
+// Joined is closed when this member has met another, or at once when it was given no seeds.
+func (m *Member) Joined() <-chan struct{} { return m.joined }
 
 // Err is why the member ended by itself; nil while it runs, and when it was told to end.
-func (m *member) Err() error {
+func (m *Member) Err() error {
 	m.conflictMu.Lock()
 	defer m.conflictMu.Unlock()
 	return m.err
 }
 
 // Done is closed when the member has ended, by whatever way.
-func (m *member) Done() <-chan struct{} { return m.closed }
+func (m *Member) Done() <-chan struct{} { return m.closed }
 
 // Registry is this member's own view of the cluster, fed by the protocol and not by the log.
-func (m *member) Registry() *agent.Registry { return m.agent.Registry() }
+func (m *Member) Registry() *agent.Registry { return m.agent.Registry() }
 
 // Subscribe delivers the changes of this member's view from now on; bound is how many may wait for the reader.
-func (m *member) Subscribe(bound int) *agent.Subscription { return m.agent.Subscribe(bound) }
+func (m *Member) Subscribe(bound int) *agent.Subscription { return m.agent.Subscribe(bound) }
 
 // Status is the state of the member's protocol, transport and recording.
-func (m *member) Status() Status {
+func (m *Member) Status() Status {
 	s := Status{Status: m.agent.Status(), Recorder: m.rec.Stats(), Outbox: m.box.Len(), NotAccepting: m.box.Accepting()}
 	if m.quic != nil {
 		s.Transport = m.quic.Stats()
@@ -390,7 +395,7 @@ type Status struct {
 }
 
 // SetTags replaces the member's tags.
-func (m *member) SetTags(ctx context.Context, tags map[string]string) error {
+func (m *Member) SetTags(ctx context.Context, tags map[string]string) error {
 	if err := m.ReadOnly(); err != nil {
 		return err
 	}
@@ -399,7 +404,7 @@ func (m *member) SetTags(ctx context.Context, tags map[string]string) error {
 
 // Drained returns when the log has everything this member has had to say until now, or with ctx's error. A member that has
 // not joined yet has its joining to say.
-func (m *member) Drained(ctx context.Context) error {
+func (m *Member) Drained(ctx context.Context) error {
 	if err := m.agent.Recorded(ctx); err != nil {
 		return fmt.Errorf("rollcall: member %s: not everything is recorded yet: %w", m.opt.ID, err)
 	}
@@ -408,25 +413,60 @@ func (m *member) Drained(ctx context.Context) error {
 
 // Pause makes the member stand still like a stopped process, until the returned function is called. For development and
 // tests.
-func (m *member) Pause(ctx context.Context) (resume func(), err error) { return m.agent.Pause(ctx) }
+func (m *Member) Pause(ctx context.Context) (resume func(), err error) { return m.agent.Pause(ctx) }
 
 // Leave departs gracefully and closes the member: the departure is acknowledged by others (5 s at most), the connections
 // are closed, and the log gets what is still to be said (5 s at most; the rest waits in the outbox for the next start).
-func (m *member) Leave(ctx context.Context) error {
-	m.end()
-	err := m.agent.Leave(ctx)
-	err = errors.Join(err, m.agent.Close())
-	drain, cancel := context.WithTimeout(ctx, drainPatience)
-	defer cancel()
-	if m.rec.Drained(drain) != nil {
-		m.log.Warn("the log did not take everything in time; the outbox keeps it", "events", m.box.Len())
+// Of a member that has ended it returns agent.ErrClosed.
+func (m *Member) Leave(ctx context.Context) error {
+	ended := true
+	m.leaving.Do(func() {
+		ended = false
+		m.end()
+		err := m.agent.Leave(ctx)
+		err = errors.Join(err, m.agent.Close())
+		drain, cancel := context.WithTimeout(ctx, drainPatience)
+		defer cancel()
+		if m.rec.Drained(drain) != nil {
+			m.log.Warn("the log did not take everything in time; the outbox keeps it", "events", m.box.Len())
+		}
+		m.leaveErr = err
+	})
+	if ended {
+		return errors.Join(agent.ErrClosed, m.shut())
 	}
-	return errors.Join(err, m.Close())
+	return errors.Join(m.leaveErr, m.shut())
+}
+
+// LeaveWhen makes the member depart gracefully when ctx ends, as Leave does; stop takes that back, and reports whether it
+// came in time. A Close after the end of ctx is that departure too.
+func (m *Member) LeaveWhen(ctx context.Context) (stop func() bool) {
+	stopAfter := context.AfterFunc(ctx, func() {
+		if err := m.Leave(context.WithoutCancel(ctx)); err != nil {
+			m.log.Error("leaving", "error", err)
+		}
+	})
+	m.until.Store(&ctx)
+	return func() bool {
+		m.until.CompareAndSwap(&ctx, nil)
+		return stopAfter()
+	}
 }
 
 // Close ends the member without a departure: others will find that it is gone. What it had to say is kept in the
-// outbox. It is idempotent.
-func (m *member) Close() error {
+// outbox. A departure that has begun, or that LeaveWhen's context called for, is finished first. It is idempotent.
+func (m *Member) Close() error {
+	if ctx := m.until.Load(); ctx != nil && (*ctx).Err() != nil {
+		if err := m.Leave(context.WithoutCancel(*ctx)); !errors.Is(err, agent.ErrClosed) {
+			return err
+		}
+	}
+	m.leaving.Do(func() {}) // waits for a departure under way, and lets none begin
+	return m.shut()
+}
+
+// shut ends everything, once.
+func (m *Member) shut() error {
 	m.end()
 	m.closing.Do(func() {
 		err := m.agent.Close()
@@ -438,33 +478,12 @@ func (m *member) Close() error {
 	return m.closeErr
 }
 
-// LeaveWhen makes the member depart gracefully when ctx ends, as Leave does; stop takes that back, and reports whether it
-// came in time.
-func (m *member) LeaveWhen(ctx context.Context) (stop func() bool) {
-	return context.AfterFunc(ctx, func() {
-		if err := m.Leave(context.WithoutCancel(ctx)); err != nil {
-			m.log.Error("leaving", "error", err)
-		}
-	})
-}
-
-// dropped ends a member whose handle is gone.
-func (m *member) dropped() {
-	select {
-	case <-m.closed:
-		return
-	default:
-	}
-	m.log.Warn("the member's handle was dropped without Leave or Close; closing it")
-	go m.Close() // not in the collector's goroutine
-}
-
-func (m *member) end() { m.endOnce.Do(func() { close(m.ending) }) }
+func (m *Member) end() { m.endOnce.Do(func() { close(m.ending) }) }
 
 // Kill ends the member as a crash would: its socket is gone before anybody could be told. For development and tests.
-func (m *member) Kill() error {
+func (m *Member) Kill() error {
 	if m.quic != nil {
 		m.quic.Kill()
 	}
-	return m.Close()
+	return m.shut()
 }

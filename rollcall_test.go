@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -488,29 +487,6 @@ func TestOptionsAreChecked(t *testing.T) {
 	h.wantStory()
 }
 
-// A handle that nobody holds any more is closed; goleak looks for what it would leave behind.
-func TestDroppedHandle(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	opt := h.options("n1")
-	done := func() <-chan struct{} {
-		m, err := rollcall.Join(t.Context(), opt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m.Done()
-	}()
-	eventually(t, "the dropped member is closed", func() error {
-		runtime.GC()
-		select {
-		case <-done:
-			return nil
-		default:
-			return errors.New("it runs")
-		}
-	})
-}
-
 // A cancelled context is a graceful departure: the log says left, and everything is closed.
 func TestLeaveWhenTheContextEnds(t *testing.T) {
 	t.Parallel()
@@ -522,4 +498,41 @@ func TestLeaveWhenTheContextEnds(t *testing.T) {
 	cancel()
 	<-m.Done()
 	h.wantStory("n1 joined 1", "n1 left 1")
+}
+
+// A function that ends with its context, and closes the member on its way out, still leaves.
+func TestCloseAfterTheContextEnded(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	m := h.join(h.options("n1"))
+	h.drained(m)
+	func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer m.Close()
+		m.LeaveWhen(ctx)
+		cancel()
+	}()
+	h.wantStory("n1 joined 1", "n1 left 1")
+}
+
+// A member whose only seed is gone for good comes back through those that the log knows, and is heard (I12).
+func TestReturnsWithoutItsSeed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	seed := h.join(h.options("n1"))
+	h.join(h.options("n2", seed.Addr()))
+	opt := h.options("n3", seed.Addr())
+	m := h.join(opt)
+	h.drained(m)
+	if err := seed.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	m = h.join(opt)
+	h.drained(m) // which waits for the joining
+	if n := m.Status().Self; n.Incarnation < 2 {
+		t.Errorf("incarnation %d, want a later life's", n.Incarnation)
+	}
 }

@@ -84,8 +84,20 @@ func (s *stateDir) write(name string, data []byte) error {
 	if err == nil {
 		err = os.Rename(f.Name(), filepath.Join(s.dir, name))
 	}
+	if err == nil {
+		err = syncDir(s.dir)
+	}
 	if err != nil {
 		return fmt.Errorf("state directory: %w", errors.Join(err, os.Remove(f.Name())))
 	}
 	return nil
+}
+
+// syncDir makes a rename in dir durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

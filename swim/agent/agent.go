@@ -41,6 +41,7 @@ type Agent struct {
 	inbox    chan input
 	records  chan *swim.Transition // pointers: the room for recordQueue of them is every member's, and hardly used
 	gone     chan struct{}         // closed when the departure is known
+	met      chan struct{}         // closed when another member has answered, or asked
 	goneOnce sync.Once
 
 	ctx      context.Context // of everything the agent runs; ends with Close
@@ -92,7 +93,7 @@ func Start(cfg Config) (*Agent, error) {
 	a := &Agent{
 		cfg: cfg, log: cfg.Logger, registry: newRegistry(), subs: newSubscribers(),
 		inbox: make(chan input, inboxMax), records: make(chan *swim.Transition, recordQueue),
-		gone: make(chan struct{}), loop: make(chan struct{}), recorded: make(chan struct{}),
+		gone: make(chan struct{}), met: make(chan struct{}), loop: make(chan struct{}), recorded: make(chan struct{}),
 		paused: make(chan chan struct{}), exchange: make(chan struct{}, exchangesMax),
 	}
 	if a.log == nil {
@@ -109,6 +110,9 @@ func Start(cfg Config) (*Agent, error) {
 
 // Registry is the view for readers.
 func (a *Agent) Registry() *Registry { return a.registry }
+
+// Met is closed once another member has answered this one, or asked it for its state: it is not alone.
+func (a *Agent) Met() <-chan struct{} { return a.met }
 
 // Subscribe delivers the view's changes from now on; bound is how many may wait for the reader.
 func (a *Agent) Subscribe(bound int) *Subscription { return a.subs.add(bound) }

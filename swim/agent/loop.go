@@ -11,6 +11,7 @@ import (
 type runner struct {
 	*Agent
 	node    *swim.Node
+	known   bool                   // met is closed
 	replies map[uint64]chan []byte // exchange requests, joins: who waits for our state
 	token   uint64
 }
@@ -134,6 +135,10 @@ func (r *runner) startExchange(to swim.Peer, state []byte) {
 
 // publish makes the loop's own state visible.
 func (r *runner) publish() {
+	if !r.known && r.node.Known() {
+		r.known = true
+		close(r.met)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.status = Status{

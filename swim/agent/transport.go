@@ -13,7 +13,7 @@ type Transport interface {
 	// LocalAddr is the address the transport is bound to, with its real port.
 	LocalAddr() netip.AddrPort
 
-	// Serve starts delivering to h. It is called once, before anything is sent.
+	// Serve starts delivering to h. It is called once. Send and Exchange work before; nothing that others begin is delivered.
 	Serve(h Handler)
 
 	// Send queues one datagram of at most swim.DatagramMax bytes for to and returns at once. It copies the bytes. Delivery is
