@@ -98,6 +98,13 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 		return cli.Errorf(cli.ErrUsage, "--cert %s is the certificate of %s in cluster %s, not of --id %s in --cluster %s; issue one with member ca issue",
 			r.cert, identity.ID(), identity.Cluster(), r.id, r.cluster)
 	}
+	var server *httpserver.Server
+	if r.http != "" { // before anybody is told of the member: a port that is taken is found out now
+		if server, err = httpserver.Listen(r.http, log); err != nil {
+			return fmt.Errorf("--http: %w", err)
+		}
+		defer server.Close()
+	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
 	go identity.Watch(ctx, certificateInterval, log)
@@ -119,26 +126,21 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer member.Close()
-	return r.serve(ctx, cmd, member, events, metrics, log)
-}
-
-// serve waits for the end, and makes it a departure.
-func (r *runFlags) serve(ctx context.Context, cmd *cobra.Command, member *rollcall.Member, events *jslog.Log, metrics *memberMetrics, log *slog.Logger) error {
+	ctx, left := context.WithCancel(ctx) // also when somebody asks for it over HTTP
+	defer left()
 	if err := metrics.observe(member, events); err != nil {
-		return err
+		return errors.Join(err, leave(ctx, member))
 	}
-	ctx, leave := context.WithCancel(ctx) // also when somebody asks for it over HTTP
-	defer leave()
 	if r.http != "" {
-		server, err := httpserver.Listen(r.http, log)
-		if err != nil {
-			return fmt.Errorf("--http: %w", err)
-		}
-		defer server.Close()
-		api := &memberAPI{member: member, events: events, left: leave}
+		api := &memberAPI{member: member, events: events, left: left}
 		server.Start(api.handler(metrics.Handler()))
 		log.Info("serving health and metrics", "http", server.Addr())
 	}
+	return r.live(ctx, cmd, member, log)
+}
+
+// live waits for the end, and makes it a departure.
+func (r *runFlags) live(ctx context.Context, cmd *cobra.Command, member *rollcall.Member, log *slog.Logger) error {
 	log.Info("member is up", "id", member.ID(), "cluster", r.cluster, "address", member.Addr(), "incarnation", member.Status().Self.Incarnation)
 	select {
 	case <-ctx.Done():
@@ -148,13 +150,21 @@ func (r *runFlags) serve(ctx context.Context, cmd *cobra.Command, member *rollca
 		}
 		return errors.New("this member is on the smaller side of a partition and has left, as --on-minority says")
 	}
-	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveLimit)
-	defer cancel()
 	log.Info("leaving")
-	if err := member.Leave(leaving); err != nil {
-		return fmt.Errorf("leaving: %w", err)
+	if err := leave(ctx, member); err != nil {
+		return err
 	}
 	fmt.Fprintln(cmd.ErrOrStderr(), "left")
+	return nil
+}
+
+// leave departs, also when ctx has ended.
+func leave(ctx context.Context, member *rollcall.Member) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveLimit)
+	defer cancel()
+	if err := member.Leave(ctx); err != nil {
+		return fmt.Errorf("leaving: %w", err)
+	}
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ func (m leakChecked) Run() int {
 
 // TestScripts runs testdata/script. In a script, $API is a projector over a log in which three nodes joined, n3 was
 // suspected, accused and failed, and n2 left; $GONE is one that has stopped and $LATE one that does not answer. Nothing listens
-// at $FREE.
+// at $FREE, and the projector at $TAKEN.
 func TestScripts(t *testing.T) {
 	_, api := serve(t, story())
 	late := newSilentServer(t)
@@ -60,6 +61,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GONE", gone.URL)
 			env.Setenv("ALIEN", notOurs.URL)
 			env.Setenv("FREE", freeAddress(t))
+			env.Setenv("TAKEN", strings.TrimPrefix(api, "http://"))
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
