@@ -84,16 +84,23 @@ func (a *memberAPI) answer(w http.ResponseWriter, value any) {
 	_ = json.NewEncoder(w).Encode(value) // a client that is gone needs no answer
 }
 
-// replaceTags takes {"tags":{…}}.
+// replaceTags takes {"tags":{…}}; tags that are missing or null are a mistake, {} removes all.
 func (a *memberAPI) replaceTags(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Tags map[string]string `json:"tags"`
 	}
-	if readObject(w, r, &body, `{"tags":{"role":"web"}}`) {
-		a.tagging.Lock()
-		defer a.tagging.Unlock()
-		a.setTags(w, r, body.Tags)
+	const want = `{"tags":{"role":"web"}}`
+	if !readObject(w, r, &body, want) {
+		return
 	}
+	if body.Tags == nil {
+		refuse(w, http.StatusBadRequest, "bad-body", "The body names no tags",
+			errors.New("want "+want+`, or {"tags":{}} to remove all`))
+		return
+	}
+	a.tagging.Lock()
+	defer a.tagging.Unlock()
+	a.setTags(w, r, body.Tags)
 }
 
 // changeTags takes {"set":{…},"remove":[…]}, and leaves the other tags as they are.
@@ -118,6 +125,7 @@ func (a *memberAPI) changeTags(w http.ResponseWriter, r *http.Request) {
 	a.setTags(w, r, tags)
 }
 
+// setTags answers 504 when the member does not come to it in time: the change is then still on its way.
 func (a *memberAPI) setTags(w http.ResponseWriter, r *http.Request, tags map[string]string) {
 	if err := swim.NewTags(tags).Validate(); err != nil {
 		refuse(w, http.StatusBadRequest, "bad-body", "These are no tags that a member may have", err)
@@ -125,11 +133,14 @@ func (a *memberAPI) setTags(w http.ResponseWriter, r *http.Request, tags map[str
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), setTagsPatience)
 	defer cancel()
-	if err := a.member.SetTags(ctx, tags); err != nil {
-		refuse(w, http.StatusServiceUnavailable, "not-set", "The tags are as they were", err)
-		return
+	switch err := a.member.SetTags(ctx, tags); {
+	case errors.Is(err, context.DeadlineExceeded):
+		refuse(w, http.StatusGatewayTimeout, "timeout", "The tags are not changed yet, and may still change", err)
+	case err != nil:
+		refuse(w, http.StatusServiceUnavailable, "not-set", "The tags cannot be changed", err)
+	default:
+		a.answer(w, memberTags{a.member.ID(), tags})
 	}
-	a.answer(w, memberTags{a.member.ID(), tags})
 }
 
 // leave begins the departure, after which the process ends.
