@@ -37,6 +37,7 @@ func TestSecondProcessWithOneID(t *testing.T) {
 			if knownBy == "a seed" {
 				h.log.SetAvailable(false)
 			}
+			before := first.Status().Self.Incarnation
 			second, err := rollcall.Join(t.Context(), opt)
 			if err == nil {
 				second.Close()
@@ -44,8 +45,10 @@ func TestSecondProcessWithOneID(t *testing.T) {
 			if !errors.Is(err, rollcall.ErrIDInUse) || !strings.Contains(err.Error(), first.Addr().String()) {
 				t.Fatalf("%v; want ErrIDInUse with %v", err, first.Addr())
 			}
-			if m := first.Status().Self; m.Incarnation != 1 || m.State != swim.Alive {
-				t.Errorf("the first is %v at %d, want alive at 1", m.State, m.Incarnation)
+			// On a machine under load n2 may suspect the first, conflict or not, and be refuted: that is one more. A member
+			// that fights a second process rises several times.
+			if m := first.Status().Self; m.Incarnation > before+1 || m.State != swim.Alive {
+				t.Errorf("the first is %v at %d, want alive at %d, or one more", m.State, m.Incarnation, before)
 			}
 			if knownBy == "the log" {
 				wantConflict(t, h.log, first.Addr().String())
