@@ -120,8 +120,8 @@ func TestCloseIsBounded(t *testing.T) {
 	})
 }
 
-// TestDroppedHandle: a member of which only Close is called leaves no goroutine; goleak looks.
-func TestDroppedHandle(t *testing.T) {
+// TestCloseWithoutMore: a member that was only started and closed leaves no goroutine; goleak looks.
+func TestCloseWithoutMore(t *testing.T) {
 	a, err := Start(Config{Node: swim.Config{ID: "n1", Addr: address(1)}, Transport: newNetwork(t).attach(1)})
 	if err != nil {
 		t.Fatal(err)
