@@ -24,7 +24,10 @@ func EnvName(flag string) string {
 //
 // A variable that is set to the empty string counts as not set. A value that the flag refuses is an error that names the
 // variable, or the file and line. The file may hold only flags of fs: a key that is none is an error, so that a
-// misspelt setting is never silently the default. A list flag takes its items comma-separated or as repeated keys.
+// misspelt setting is never silently the default.
+//
+// A list flag takes its items comma-separated from the environment, where a comma in parentheses is part of its item, and as
+// repeated keys from the file, where those that are comma-separated on the command line are so as well.
 func Layer(fs *pflag.FlagSet, lookup func(string) (string, bool)) error {
 	given := make(map[string]bool) // by the command line
 	fs.Visit(func(f *pflag.Flag) { given[f.Name] = true })
@@ -38,9 +41,11 @@ func Layer(fs *pflag.FlagSet, lookup func(string) (string, bool)) error {
 		if !ok || value == "" {
 			return
 		}
-		if err := fs.Set(f.Name, value); err != nil {
-			errs = append(errs, fmt.Errorf("environment variable %s: %q is no value for --%s: %w",
-				EnvName(f.Name), value, f.Name, cause(err)))
+		for _, item := range items(f, value) {
+			if err := fs.Set(f.Name, item); err != nil {
+				errs = append(errs, fmt.Errorf("environment variable %s: %q is no value for --%s: %w",
+					EnvName(f.Name), item, f.Name, cause(err)))
+			}
 		}
 		given[f.Name] = true
 	})
@@ -96,6 +101,27 @@ func layered(f *pflag.Flag) bool {
 func isList(f *pflag.Flag) bool {
 	_, slice := f.Value.(pflag.SliceValue)
 	return slice || strings.HasPrefix(f.Value.Type(), "stringTo")
+}
+
+// items are what a variable of the environment holds of f: more than one of a list that takes each by itself.
+func items(f *pflag.Flag, value string) []string {
+	if f.Value.Type() != "stringArray" {
+		return []string{value}
+	}
+	var list []string
+	start, open := 0, 0
+	for i, c := range value {
+		switch {
+		case c == '(':
+			open++
+		case c == ')':
+			open--
+		case c == ',' && open <= 0:
+			list = append(list, value[start:i])
+			start = i + 1
+		}
+	}
+	return append(list, value[start:])
 }
 
 // cause strips what pflag says about a bad value, which our own text says better.

@@ -20,6 +20,7 @@ type settings struct {
 	timeout *time.Duration
 	join    *[]string
 	tag     *map[string]string
+	match   *[]string
 }
 
 func newSettings(t *testing.T, args ...string) settings {
@@ -32,6 +33,7 @@ func newSettings(t *testing.T, args ...string) settings {
 		timeout: fs.Duration("leave-timeout", 5*time.Second, ""),
 		join:    fs.StringSlice("join", nil, ""),
 		tag:     fs.StringToString("tag", nil, ""),
+		match:   fs.StringArray("match", []string{"default"}, ""),
 	}
 	fs.BoolP("help", "h", false, "")
 	if err := fs.Parse(args); err != nil {
@@ -114,6 +116,32 @@ func TestListsDoNotAddUpAcrossLayers(t *testing.T) {
 	}
 	if want := []string{"env:1", "env:2"}; !slices.Equal(*s.join, want) {
 		t.Errorf("join %q, want %q", *s.join, want)
+	}
+}
+
+// A list whose items are given one by one on the command line is one of several items in the environment, too.
+func TestListsInTheEnvironment(t *testing.T) {
+	for value, want := range map[string][]string{
+		"role=web":                   {"role=web"},
+		"role=web,zone=a":            {"role=web", "zone=a"},
+		"zone in (a,b),role=web,!up": {"zone in (a,b)", "role=web", "!up"},
+		"zone in (a,b":               {"zone in (a,b"},
+		"a)b,c":                      {"a)b", "c"},
+	} {
+		s := newSettings(t)
+		if err := cli.Layer(s.FlagSet, env(map[string]string{"ROLLCALL_MATCH": value})); err != nil {
+			t.Errorf("%q: %v", value, err)
+		}
+		if !slices.Equal(*s.match, want) {
+			t.Errorf("%q: %q, want %q", value, *s.match, want)
+		}
+	}
+	s := newSettings(t, "--match", "zone=a,b")
+	if err := cli.Layer(s.FlagSet, env(map[string]string{"ROLLCALL_MATCH": "c,d"})); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"zone=a,b"}; !slices.Equal(*s.match, want) {
+		t.Errorf("given on the command line: %q, want %q", *s.match, want)
 	}
 }
 
