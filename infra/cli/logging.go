@@ -18,8 +18,8 @@ type Logging struct {
 // LoggingFlags adds --log-level, by default level, and --log-format to fs; the values are there once the flags are parsed.
 func LoggingFlags(fs *pflag.FlagSet, level slog.Level) *Logging {
 	l := &Logging{}
-	fs.TextVar(&l.Level, "log-level", level, "log what is at least: debug, info, warn or error")
-	fs.TextVar(&l.Format, "log-format", telemetry.LogText, "log as text or json")
+	fs.TextVar(&l.Level, "log-level", level, "log what is at least `LEVEL`: debug, info, warn or error")
+	fs.TextVar(&l.Format, "log-format", telemetry.LogText, "log in this `FORMAT`: text or json")
 	return l
 }
 
