@@ -16,7 +16,7 @@ import (
 )
 
 // A second process with a running member's id is refused with an error that names the first one's address, the conflict is
-// on record, and the first one never notices: no suspicion, no new incarnation.
+// on record, and the first one goes on as before: there is no fight over incarnations.
 func TestSecondProcessWithOneID(t *testing.T) {
 	t.Parallel()
 	for _, knownBy := range []string{"the log", "a seed"} {
