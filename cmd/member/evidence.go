@@ -33,7 +33,10 @@ func why(raw json.RawMessage) string {
 		say("phi %.1f", e.Phi)
 	}
 	if len(e.Accusers) > 0 {
-		say("accused by %s", join(e.Accusers, func(a events.Accuser) string { return a.ID }))
+		say("accused by %s", join(e.Accusers, accuser))
+	}
+	if e.Side != "" {
+		say("%s, %d of %d reachable", e.Side, e.Reachable, e.Total)
 	}
 	if e.Previous > 0 {
 		say("incarnation %d before", e.Previous)
@@ -42,6 +45,14 @@ func why(raw json.RawMessage) string {
 		say("%s", e.Late)
 	}
 	return strings.Join(parts, "; ")
+}
+
+// accuser is who accused, and whether in words: one that is under suspicion itself is counted without.
+func accuser(a events.Accuser) string {
+	if a.Implicit {
+		return a.ID + " (silent)"
+	}
+	return a.ID
 }
 
 func join[T any](list []T, text func(T) string) string {

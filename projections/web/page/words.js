@@ -71,6 +71,10 @@ export function grounds(e) {
     out.push(`${pings} went unanswered${waited}${usual}.`);
   }
   if (v.relays?.length) out.push(relays(v.relays, e.node));
+  if (v.side) {
+    const missing = v.unreachable?.length ? `; among the missing: ${listed(v.unreachable)}` : "";
+    out.push(`It is on the side of the ${v.side}: ${v.reachable ?? 0} of ${v.total ?? 0} members reachable${missing}.`);
+  }
   if (v.phi) out.push(`Suspicion level phi ${v.phi.toFixed(1)}.`);
   if (v.last_heard) {
     const before = (Date.parse(e.time) - Date.parse(v.last_heard)) / 1000;
