@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"testing"
 
@@ -26,12 +28,24 @@ func (m leakChecked) Run() int {
 	return status
 }
 
+// TestScripts runs testdata/script. In a script, $API is a projector that runs, $ALIEN a server that is none, and nothing
+// listens at $FREE.
 func TestScripts(t *testing.T) {
+	running := start(t, "run", "--data", t.TempDir(), "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")
+	api := "http://" + running.logged("projector is up", "http")
+	eventually(t, "ready", func() bool { code, _ := status(t, api+"/readyz"); return code == http.StatusOK })
+	alien := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(alien.Close)
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector would sleep a second in every process
+			env.Setenv("API", api)
+			env.Setenv("ALIEN", alien.URL)
+			env.Setenv("FREE", gone.Listener.Addr().String())
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"status": exitStatus},
