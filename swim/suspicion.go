@@ -116,8 +116,8 @@ func (n *Node) accused(m *member, u *update, o origin) {
 	fresh, known := before != Suspect, len(s.accusers)
 	r := reader{b: u.accusers}
 	for len(r.b) > 0 {
-		id, _ := r.accuser()
-		if !s.named(id) && string(id) != string(n.self.id) && string(id) != string(m.id) {
+		// Who could not speak is no accuser here: whether it still cannot is for each view to see (standing).
+		if id, silent := r.accuser(); !silent && !s.named(id) && string(id) != string(n.self.id) && string(id) != string(m.id) {
 			n.addAccuser(s, n.nameOf(id))
 			fresh = true
 		}
