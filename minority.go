@@ -48,7 +48,7 @@ func (m *Member) ReadOnly() error {
 func (m *Member) watchPartition() {
 	look := time.NewTicker(partitionLook)
 	defer look.Stop()
-	var before swim.PartitionState
+	var before swim.Partition
 	for {
 		select {
 		case <-look.C:
@@ -56,10 +56,10 @@ func (m *Member) watchPartition() {
 			return
 		}
 		p := m.agent.Status().Partition
-		if p.State != before {
-			m.onPartition(p, before)
+		if p.State != before.State || p.Side != before.Side {
+			m.onPartition(p, before.State)
 		}
-		before = p.State
+		before = p
 	}
 }
 
@@ -68,7 +68,7 @@ const partitionLook = 200 * time.Millisecond
 
 func (m *Member) onPartition(p swim.Partition, before swim.PartitionState) {
 	switch {
-	case before == swim.Partitioned:
+	case before == swim.Partitioned && p.State != before:
 		m.log.Info("the partition is over", "reachable", p.Reachable, "total", p.Total)
 	case p.State != swim.Partitioned:
 	case p.Side == swim.Majority:

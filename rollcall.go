@@ -379,8 +379,8 @@ func (m *Member) Subscribe(bound int) *agent.Subscription { return m.agent.Subsc
 // Status is the state of the member's protocol, transport and recording.
 func (m *Member) Status() Status {
 	s := Status{Status: m.agent.Status(), Recorder: m.rec.Stats(), Outbox: m.box.Len(), NotAccepting: m.box.Accepting()}
-	if m.quic != nil {
-		s.Transport = m.quic.Stats()
+	if t, ok := m.transport.(interface{ Stats() quicnet.Stats }); ok {
+		s.Transport = t.Stats()
 	}
 	return s
 }

@@ -87,6 +87,7 @@ func (n *Node) checkPartition() {
 	var lowest ID
 	p.Reachable, p.Total, missing, lowest = n.reach()
 	cut := (p.Total-p.Reachable)*partitionShare > p.Total
+	side := p.Side
 	if cut {
 		p.Side = sideOf(p.Reachable, p.Total, lowest)
 	}
@@ -109,8 +110,12 @@ func (n *Node) checkPartition() {
 			n.reportPartition(TransitionPartitioned, missing)
 		}
 	case Partitioned:
-		if !cut {
+		p.fewest = min(p.fewest, p.Reachable)
+		switch {
+		case !cut:
 			n.endPartition()
+		case p.Side != side:
+			n.reportPartition(TransitionPartitioned, missing)
 		}
 	case PartitionHealed:
 		switch {
@@ -159,15 +164,17 @@ func sideOf(reachable, total int, lowest ID) Side {
 // all, if it is reachable.
 func (n *Node) reach() (reachable, total int, missing []ID, lowest ID) {
 	var lowestMissing ID
+	// Whoever hears nobody in a whole cycle of probes accuses nobody, and yet reaches nobody.
+	alone := len(n.live) > 1 && n.now-n.heardAny > n.cycle()+2*n.cfg.ProtocolPeriod
 	for _, m := range n.members {
 		switch {
 		case m == nil:
-		case m.state == Alive:
+		case m.state == Alive && (!alone || m.ref == selfRef):
 			reachable++
 			if lowest == "" || m.id < lowest {
 				lowest = m.id
 			}
-		case m.state == Suspect, m.state == Failed && m.lost && n.now-m.since < partitionMemory:
+		case m.state.Live(), m.state == Failed && m.lost && n.now-m.since < partitionMemory:
 			total++
 			if lowestMissing == "" || m.id < lowestMissing {
 				lowestMissing = m.id
