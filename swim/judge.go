@@ -27,7 +27,10 @@ func (n *Node) noticeStall() {
 		n.relayed[i].timer = 0
 	}
 	for range 3 {
-		m := n.randomLive(func(*member) bool { return true })
+		m := n.gossipPeer(nil) // warm, mostly: many members standing still together must not dial a cluster's worth of strangers
+		if m == nil {
+			break
+		}
 		n.seq++
 		n.send(m.peer(), &message{typ: messagePing, seq: n.seq}, nil)
 	}
