@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// gossipSpacing is the shortest time between two rounds: what arrives in a burst leaves in one packet.
+	// gossipSpacing is the shortest time between two rounds.
 	gossipSpacing = 10 * time.Millisecond
 	// arenaSize holds the packets of an ordinary step; a larger step gets further blocks of this size.
 	arenaSize = 16 << 10
@@ -18,12 +18,23 @@ const (
 // say queues m's claim and starts its first round at once rather than at the next tick (detection rule 9).
 func (n *Node) say(m *member, priority Priority) {
 	n.queue.put(m.ref, priority)
-	n.hurry()
+	n.hurry(priority)
 }
 
-// hurry brings the next gossip round forward.
-func (n *Node) hurry() {
-	at := max(n.now, n.gossiped+gossipSpacing)
+// hurry brings the next gossip round forward: to now, for the first news after a while of none; what follows on its heels
+// waits for the regular round. The while is a GossipInterval, a quarter of it for what is urgent. A stream of news, as when
+// many join, then costs two rounds an interval and not one for each packet.
+func (n *Node) hurry(priority Priority) {
+	pause := n.cfg.GossipInterval
+	if priority >= High {
+		pause /= 4
+	}
+	at := n.gossiped + n.cfg.GossipInterval
+	if n.now-n.hurried >= pause {
+		at = n.gossiped + gossipSpacing
+		n.hurried = n.now
+	}
+	at = max(n.now, at)
 	if n.gossipTimer != 0 && n.gossipAt <= at {
 		return
 	}

@@ -52,6 +52,7 @@ type Node struct {
 	gossipTimer uint64
 	gossipAt    time.Duration // when it comes
 	gossiped    time.Duration // last round
+	hurried     time.Duration // last round that was brought forward
 	exchanged   time.Duration // last state exchange asked for
 	syncTimer   uint64
 	retryTimer  uint64
@@ -94,6 +95,7 @@ func New(cfg Config, now time.Time) (*Node, error) {
 		arena: make([]byte, 0, arenaSize),
 
 		gossiped:  never,
+		hurried:   never,
 		exchanged: never,
 		acked:     never,
 		alarmed:   never,

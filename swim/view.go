@@ -150,7 +150,7 @@ func (n *Node) adopt(m *member, c claim) {
 		n.live = append(n.live, m.ref)
 		n.ringJoin(m)
 		if n.queue.length > 0 {
-			n.hurry()
+			n.hurry(Medium)
 		}
 	case !isLive && wasLive:
 		last := n.live[len(n.live)-1]
