@@ -2,11 +2,12 @@
 
 FUZZTIME ?= 10s
 COUNT    ?= 20
+BENCH    ?= -n 64
 CHAOS    ?= 10m
 
 .DEFAULT_GOAL := check
 
-.PHONY: help check test race lint law bench fuzz-short chaos-log soak golden build clean
+.PHONY: help check test race lint law bench bench-peers fuzz-short chaos-log soak golden build clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -28,6 +29,9 @@ law: ## the repository's own law: imports, ceilings, names, links, records
 
 bench: ## micro-benchmarks of every package
 	go test -run '^$$' -bench . -benchmem ./...
+
+bench-peers: ## a cluster of BENCH (-n 64) beside memberlist's: detection and cost, 20 minutes
+	cd test/bench && go run . $(BENCH)
 
 fuzz-short: ## every fuzz target for FUZZTIME (10s)
 	@.ci/fuzz $(FUZZTIME)

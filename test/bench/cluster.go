@@ -34,19 +34,30 @@ func newCluster(o options, w *watch) (cluster, error) {
 	}
 }
 
-// joinPause is between two joins: a newcomer shakes hands with all its neighbours, which is dozens of milliseconds of CPU.
-const joinPause = 50 * time.Millisecond
+// A pause between two joins: a newcomer shakes hands with all its neighbours, which is dozens of milliseconds of CPU, and
+// the more of them there are the more the others compete for the same cores.
+const (
+	joinPauseUsual = 50 * time.Millisecond
+	joinPauseMany  = 120 * time.Millisecond
+)
 
 // form starts everybody, one after the other, and waits until each holds all the others live.
 func form(ctx context.Context, o options, c cluster) error {
 	ctx, cancel := context.WithTimeout(ctx, o.formLimit())
 	defer cancel()
+	pause := joinPauseUsual
+	if o.n >= manyMembers {
+		pause = joinPauseMany
+	}
 	for i := range o.n {
 		if err := c.start(ctx, i); err != nil {
 			return fmt.Errorf("start member %d: %w", i, err)
 		}
-		if err := rest(ctx, joinPause); err != nil {
+		if err := rest(ctx, pause); err != nil {
 			return fmt.Errorf("%d of %d members started: %w", i+1, o.n, err)
+		}
+		if (i+1)%250 == 0 {
+			progress("%s: %d members started", o.inside, i+1)
 		}
 	}
 	return whole(ctx, o, c)
@@ -56,6 +67,7 @@ func form(ctx context.Context, o options, c cluster) error {
 func whole(ctx context.Context, o options, c cluster) error {
 	ctx, cancel := context.WithTimeout(ctx, o.formLimit())
 	defer cancel()
+	said := time.Now()
 	for {
 		behind, fewest := 0, o.n
 		for i := range o.n {
@@ -66,6 +78,10 @@ func whole(ctx context.Context, o options, c cluster) error {
 		}
 		if behind == 0 {
 			return nil
+		}
+		if time.Since(said) > 10*time.Second {
+			said = time.Now()
+			progress("%s: %d of %d members do not hold all live, one only %d", o.inside, behind, o.n, fewest)
 		}
 		if err := rest(ctx, 20*time.Millisecond); err != nil {
 			return fmt.Errorf("the cluster is not whole: %d of %d members do not hold all live, one only %d: %w",

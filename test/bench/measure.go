@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"time"
 )
@@ -13,6 +14,10 @@ import (
 // verdictLimit is how long a crash may remain unknown to somebody before the trial counts as not detected. memberlist's own
 // longest suspicion among 5,000 is 89 s.
 const verdictLimit = 2 * time.Minute
+
+// gcPercentMany is Go's GOGC for a process with many members. Collecting a heap of gigabytes makes all of them wait at the same
+// instant, and what waits too long is probed through relays, with new connections, so with more to collect.
+const gcPercentMany = 400
 
 // result of one system.
 type result struct {
@@ -25,6 +30,7 @@ type result struct {
 	Urgent      bool        `json:"urgent"`   // at a raised priority
 	Formed      float64     `json:"formed_seconds"`
 	FormedCPU   float64     `json:"formed_cpu_seconds"`
+	Handed      bool        `json:"handed"` // members learnt of each other as from the log
 	Steady      cost        `json:"steady"`
 	Suspicions  int         `json:"suspicions_of_healthy"` // from the steady state to the end; a member's word each
 	Failures    int         `json:"failures_of_healthy"`   // likewise
@@ -58,7 +64,7 @@ var crashKinds = []struct {
 
 // measure runs one system in this process.
 func measure(ctx context.Context, o options) (result, error) {
-	r := result{System: o.inside, Members: o.n, Go: runtime.Version(), Cores: runtime.NumCPU()}
+	r := result{Handed: o.handed(), System: o.inside, Members: o.n, Go: runtime.Version(), Cores: runtime.NumCPU()}
 	r.Load[0] = load()
 	began := time.Now()
 	isolated, err := ownNetwork()
@@ -67,6 +73,9 @@ func measure(ctx context.Context, o options) (result, error) {
 	}
 	r.Isolated = isolated
 	r.Urgent = urgent()
+	if o.n >= manyMembers {
+		debug.SetGCPercent(gcPercentMany)
+	}
 	w := &watch{}
 	still, stop := context.WithCancel(ctx)
 	defer stop()
@@ -179,7 +188,7 @@ func crash(ctx context.Context, o options, c cluster, w *watch, random *rand.Ran
 		late = append(late, got.late)
 		told, suspected = appendKnown(told, got.told), appendKnown(suspected, got.suspected)
 		failed, everywhere = appendKnown(failed, got.failed), appendKnown(everywhere, got.everywhere)
-		if got.told >= 0 && got.suspected >= 0 {
+		if got.told >= 0 && got.suspected >= got.told {
 			afterTold = append(afterTold, got.suspected-got.told)
 		}
 		if got.everywhere < 0 {

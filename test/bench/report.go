@@ -33,6 +33,15 @@ func (q quantiles) String() string {
 	return fmt.Sprintf("%.3f / %.3f / %.3f", q.P50, q.P95, q.Max)
 }
 
+// among adds how many trials it happened in, unless it was all of them.
+func (q quantiles) among(rows crashRows) string {
+	trials := rows.Everywhere.Of + rows.Undetected
+	if q.Of == 0 || q.Of == trials {
+		return q.String()
+	}
+	return fmt.Sprintf("%s (in %d of %d)", q, q.Of, trials)
+}
+
 // printTable prints one row a figure and one column a system.
 func printTable(out io.Writer, results []result) error {
 	if len(results) == 0 {
@@ -60,6 +69,13 @@ func printTable(out io.Writer, results []result) error {
 	for _, r := range results {
 		if !r.Isolated {
 			fmt.Fprintf(t, "%s had no network namespace of its own: bytes and packets include everybody else's on loopback\n", r.System)
+		}
+		if r.Members >= manyMembers {
+			fmt.Fprintf(t, "%s: GOGC is %d\n", r.System, gcPercentMany)
+		}
+		if r.Handed {
+			fmt.Fprintf(t, "%s: members learnt of each other as from the log, not by gossip; AckTimeoutMin is %v\n",
+				r.System, ackMinMany)
 		}
 		if !r.Urgent {
 			fmt.Fprintf(t, "%s ran at no raised priority: what else the machine did may have held it up\n", r.System)
@@ -91,8 +107,8 @@ func printCrash(row func(string, func(result) string), of func(result) crashRows
 		rows := of(r)
 		return fmt.Sprintf("s, p50 / p95 / max of %d", rows.Everywhere.Of+rows.Undetected)
 	})
-	row("  crash to first told by the transport", func(r result) string { return of(r).Told.String() })
-	row("  told to first suspicion", func(r result) string { return of(r).AfterTold.String() })
+	row("  crash to first told by the transport", func(r result) string { return of(r).Told.among(of(r)) })
+	row("  told to first suspicion", func(r result) string { return of(r).AfterTold.among(of(r)) })
 	row("  crash to first suspicion", func(r result) string { return of(r).Suspected.String() })
 	row("  crash to first verdict", func(r result) string { return of(r).Failed.String() })
 	row("  crash to failed everywhere", func(r result) string { return of(r).Everywhere.String() })

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -21,6 +22,8 @@ const subscriptionBound = 256
 // is no log: detection rules 1 to 7 and gossip alone.
 type rollcallCluster struct {
 	watch   *watch
+	ackMin  time.Duration // swim.Config.AckTimeoutMin; 0 is its default
+	handed  bool          // newcomers are introduced as by the log
 	seed    uint64
 	members []*rollcallMember
 }
@@ -44,7 +47,7 @@ func newRollcall(o options, w *watch) (*rollcallCluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &rollcallCluster{watch: w, seed: o.seed, members: make([]*rollcallMember, o.n)}
+	c := &rollcallCluster{watch: w, handed: o.handed(), ackMin: o.ackMin(), seed: o.seed, members: make([]*rollcallMember, o.n)}
 	for i := range c.members {
 		m := &rollcallMember{bind: netip.MustParseAddrPort("127.0.0.1:0")}
 		if m.identity, err = ca.Identity(name(i), time.Now(), 0); err != nil {
@@ -86,6 +89,7 @@ func (c *rollcallCluster) start(ctx context.Context, i int) error {
 	a, err := agent.Start(agent.Config{
 		Node: swim.Config{
 			ID: swim.ID(name(i)), Addr: transport.LocalAddr(), Incarnation: m.incarnation + 1, Seed: c.seed + uint64(i),
+			AckTimeoutMin: c.ackMin,
 		},
 		Transport: hearing{transport, note},
 	})
@@ -97,7 +101,28 @@ func (c *rollcallCluster) start(ctx context.Context, i int) error {
 	m.agent, m.quic, m.bind = a, transport, transport.LocalAddr()
 	m.mu.Unlock()
 	go c.follow(i, a.Subscribe(subscriptionBound)) // ends when the agent is closed
+	if c.handed && m.incarnation == 0 {
+		return c.introduce(ctx, i, a)
+	}
 	return c.join(ctx, i, a)
+}
+
+// introduce does what the log does for a newcomer: everybody learns of it from the log, and it learns of everybody. Nobody
+// passes on by gossip what the log told him.
+func (c *rollcallCluster) introduce(ctx context.Context, i int, a *agent.Agent) error {
+	claim := func(j int) *swim.LogClaim {
+		return &swim.LogClaim{ID: swim.ID(name(j)), Addr: c.members[j].bind, Incarnation: 1, State: swim.Alive}
+	}
+	for j := range c.members {
+		other := c.members[j].running()
+		if other == nil || j == i {
+			continue
+		}
+		if err := errors.Join(a.Learn(ctx, claim(j)), other.Learn(ctx, claim(i))); err != nil {
+			return fmt.Errorf("introduce to %s: %w", name(j), err)
+		}
+	}
+	return nil
 }
 
 // joinPatience is for one attempt to join; a busy seed may well lose a handshake.
@@ -150,7 +175,9 @@ func (c *rollcallCluster) follow(i int, sub *agent.Subscription) {
 		}
 		switch n.Kind {
 		case swim.TransitionSuspected:
-			c.watch.see(i, indexOf(string(n.Subject)), suspected)
+			if n.Own { // the accuser's word; the others only hear of it
+				c.watch.see(i, indexOf(string(n.Subject)), suspected)
+			}
 		case swim.TransitionFailed:
 			c.watch.see(i, indexOf(string(n.Subject)), failed)
 		default:
