@@ -2,7 +2,7 @@
 //
 //	simulate check -first 1 -seeds 1000      every invariant, on runs full of faults
 //	simulate crash -n 1000 -strategy rings   one row of docs/detection.md; -h lists the flags
-//	simulate tables [scenario …]             all rows, as the document has them
+//	simulate tables [scenario …]             all rows; with -into docs/detection.md, in place of those that stand there
 package main
 
 import (
@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"slices"
 
 	"rollcall/swim"
 	"rollcall/swim/swimsim"
@@ -27,7 +26,7 @@ func main() {
 // options are the flags of all subcommands.
 type options struct {
 	members, seeds, workers int
-	strategy                string
+	strategy, into          string
 	log                     bool
 	level                   float64
 	first                   uint64
@@ -46,6 +45,7 @@ func run(args []string, out, progress io.Writer) error {
 	flags.StringVar(&o.strategy, "strategy", "rings", "rings or classic")
 	flags.BoolVar(&o.log, "log", false, "with a log")
 	flags.Float64Var(&o.level, "level", 0, "how bad, in the scenario's unit")
+	flags.StringVar(&o.into, "into", "", "tables: the document in which to replace them")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
@@ -131,58 +131,4 @@ func one(sc swimsim.Scenario, o options, out io.Writer) error {
 
 func measure(sc swimsim.Scenario, s swimsim.Setup, o options, out io.Writer) {
 	printRow(out, row{sc, s, o.first, o.seeds, swimsim.Measure(sc, s, o.first, o.seeds, o.workers)})
-}
-
-// tables measures every row of the document, or those of the scenarios named.
-func tables(o options, names []string, out, progress io.Writer) error {
-	for _, sc := range swimsim.Scenarios() {
-		if len(names) > 0 && !slices.Contains(names, sc.Name) {
-			continue
-		}
-		fmt.Fprintf(out, "\n## %s\n\n%s.\n\n", sc.Name, sc.About)
-		printHead(out, sc)
-		levels := sc.Levels
-		if levels == nil {
-			levels = []float64{0}
-		}
-		for _, level := range levels {
-			for _, s := range setups(sc) {
-				s.Level = level
-				run := o
-				run.seeds = seedsOf(sc, s)
-				fmt.Fprintln(progress, sc.Command(s, run.first, run.seeds))
-				measure(sc, s, run, out)
-			}
-		}
-	}
-	return nil
-}
-
-// seedsOf is how many seeds a row of the document takes: fewer where a run takes long.
-func seedsOf(sc swimsim.Scenario, s swimsim.Setup) int {
-	seeds := sc.Seeds
-	if s.Members >= 1000 {
-		seeds /= 4
-	}
-	if s.Strategy == swim.RoundRobin {
-		seeds /= 4
-	}
-	return max(seeds, 1)
-}
-
-// setups are the columns of comparison: both strategies, rings with and without the log; the crash for several sizes.
-func setups(sc swimsim.Scenario) []swimsim.Setup {
-	sizes := []int{sc.Members}
-	if sc.Name == "crash" {
-		sizes = []int{8, 32, 128, 1000}
-	}
-	var all []swimsim.Setup
-	for _, n := range sizes {
-		all = append(all,
-			swimsim.Setup{Members: n, Strategy: swim.RingObservers},
-			swimsim.Setup{Members: n, Strategy: swim.RingObservers, Log: true},
-			swimsim.Setup{Members: n, Strategy: swim.RoundRobin},
-		)
-	}
-	return all
 }
