@@ -40,7 +40,7 @@ func run(args []string, out, progress io.Writer) error {
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.IntVar(&o.members, "n", 0, "members; 0: as the scenario has it")
 	flags.IntVar(&o.seeds, "seeds", 0, "how many seeds; 0: as the scenario has it")
-	flags.Uint64Var(&o.first, "first", 1000, "the first seed")
+	flags.Uint64Var(&o.first, "first", 2000, "the first seed")
 	flags.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "runs at a time")
 	flags.StringVar(&o.strategy, "strategy", "rings", "rings or classic")
 	flags.BoolVar(&o.log, "log", false, "with a log")
