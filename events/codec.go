@@ -59,7 +59,7 @@ func NewID() string {
 // Encode returns the body of ev: CloudEvents 1.0 JSON in structured mode, at most [BodyMax] bytes, the same bytes for
 // the same event. An event that its author may not say, or that breaks a bound, is refused with [ErrInvalid].
 func Encode(ev Event) ([]byte, error) {
-	if err := validate(ev); err != nil {
+	if err := validate(&ev); err != nil {
 		return nil, err
 	}
 	var buf bytes.Buffer
@@ -101,6 +101,14 @@ func Decode(subject string, body []byte) (Recorded, error) {
 	if err != nil {
 		return Recorded{}, err
 	}
+	if rec, ok := decodePlain(&named, body); ok {
+		return rec, nil
+	}
+	return decodeAny(&named, body)
+}
+
+// decodeAny reads every body that is good, and says what is wrong with the others. It is what [Decode] means.
+func decodeAny(named *Event, body []byte) (Recorded, error) {
 	env, err := parseEnvelope(body)
 	if err != nil {
 		return Recorded{}, err
@@ -120,7 +128,7 @@ func Decode(subject string, body []byte) (Recorded, error) {
 	if validTraceParent(env.TraceParent) {
 		rec.TraceParent = env.TraceParent // a broken one is no trace, as W3C has it, and no reason to lose the event
 	}
-	if err := validateContent(rec.Event); err != nil { // by the kind that the body was written as
+	if err := validateContent(&rec.Event); err != nil { // by the kind that the body was written as
 		return Recorded{}, err
 	}
 	rec.Kind = named.Kind

@@ -2,8 +2,6 @@ package events
 
 import (
 	"encoding/json"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -44,7 +42,14 @@ func Kinds() []Kind {
 func GroupKinds() []Kind { return []Kind{Planned, Resigned} }
 
 // Valid reports whether k belongs to the vocabulary of nodes or of groups.
-func (k Kind) Valid() bool { return k.OfGroup() || slices.Contains(Kinds(), k) }
+func (k Kind) Valid() bool {
+	switch k {
+	case Suspected, Accused, Failed, HealthCheckFailed:
+		return true
+	default:
+		return k.ByOwner() || k.OfGroup()
+	}
+}
 
 // OfGroup reports whether k belongs to the vocabulary of groups.
 func (k Kind) OfGroup() bool { return k == Planned || k == Resigned }
@@ -96,12 +101,18 @@ func ValidID(s string) bool {
 	if s == "" || len(s) > IDMax {
 		return false
 	}
-	return !strings.ContainsFunc(s, func(r rune) bool {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_', r == '-':
+	for i := range len(s) {
+		if !idByte[s[i]] {
 			return false
-		default:
-			return true
 		}
-	})
+	}
+	return true
 }
+
+// idByte holds the bytes of an id. Ids are looked at for every event that is read.
+var idByte = func() (table [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") {
+		table[c] = true
+	}
+	return table
+}()

@@ -93,7 +93,7 @@ func notHostname(r rune) bool {
 }
 
 // validate checks everything that [Encode] promises: who speaks about whom, then what is said.
-func validate(ev Event) error {
+func validate(ev *Event) error {
 	switch {
 	case !ev.Kind.Valid():
 		return fmt.Errorf("%w: kind %.64q is not in the vocabulary", ErrInvalid, ev.Kind)
@@ -117,7 +117,7 @@ func validate(ev Event) error {
 }
 
 // validateContent checks what an event says, whoever says it about whom.
-func validateContent(ev Event) error {
+func validateContent(ev *Event) error {
 	switch {
 	case !validUUID(ev.ID):
 		return fmt.Errorf("%w: id %.80q is not a UUID in lower case", ErrInvalid, ev.ID)
