@@ -106,7 +106,7 @@ func loadTree(root fs.FS) (*tree, error) {
 			}
 			return nil
 		}
-		if !entry.Type().IsRegular() || ignored(name, false) {
+		if !entry.Type().IsRegular() || name == ".git" || ignored(name, false) { // in a linked worktree .git is a file
 			return nil
 		}
 		data, err := fs.ReadFile(root, name)
