@@ -14,7 +14,8 @@ import (
 )
 
 // triesMax is how often an append is sent that certainly was not stored, for a reason that passes by itself; all of them
-// take less than half a second.
+// take less than half a second. One that nobody takes is sent for as long as it has time after that, if the stream is there:
+// a server learns who leads it moments after it was made, and an election takes seconds.
 const triesMax = 4
 
 // errInFlight is a refusal because of another append about the node that is not stored yet, and may not come to be. Three
@@ -42,13 +43,19 @@ func (l *Log) Append(ctx context.Context, ev events.Event, expect uint64) (uint6
 		if err == nil {
 			return position, nil
 		}
-		// Nobody listens on the subject for a moment after a stream was made, or has another leader.
-		passing := errors.Is(err, nats.ErrNoResponders) || errors.Is(err, errInFlight)
-		if !passing || try == triesMax || !rest(ctx, try) {
+		untaken := errors.Is(err, nats.ErrNoResponders)
+		passing := untaken && (try != triesMax || !l.gone(ctx, k)) || errors.Is(err, errInFlight) && try < triesMax
+		if !passing || !rest(ctx, min(try, triesMax)) {
 			l.doubt(k, err)
 			return 0, fmt.Errorf("append %s: %w", ev.ID, err)
 		}
 	}
+}
+
+// gone reports whether the server says that there is no stream.
+func (l *Log) gone(ctx context.Context, k *link) bool {
+	_, err := l.streamInfo(ctx, k)
+	return code(err) == jetstream.JSErrCodeStreamNotFound
 }
 
 // ack is what the server answers to a publish.

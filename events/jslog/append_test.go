@@ -3,6 +3,7 @@ package jslog_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -98,6 +99,53 @@ func TestForeignIDIsNoDuplicate(t *testing.T) {
 	mustAppend(t, log, other, 0)
 	if _, err := log.Append(bounded(t), ev, 0); !errors.Is(err, events.ErrConflict) || errors.Is(err, events.ErrDuplicate) {
 		t.Errorf("append under an id that another event has: %v; want ErrConflict", err)
+	}
+}
+
+// A server that does not know yet who takes what is appended says that nobody does. Nothing was stored, so the append waits:
+// a member that comes to a cluster whose stream was made a moment ago has its first event in it (I1).
+func TestAppendWaitsForWhoTakesIt(t *testing.T) {
+	s := run(t, &server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+	})
+	log := connect(t, jslog.Config{URL: s.ClientURL(), Provision: true, AppendTimeout: patience})
+	_, js := plain(t, s.ClientURL())
+	stream, err := js.Stream(bounded(t), events.StreamName(cluster))
+	if err != nil {
+		t.Fatal(err)
+	}
+	subjects := func(want ...string) {
+		config := stream.CachedInfo().Config
+		config.Subjects = want
+		config.RePublish = nil // a stream cannot be made to stop or to change it
+		if _, err := js.UpdateStream(bounded(t), config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	subjects("nothing.of.ours")
+	received := func() int64 {
+		v, err := s.Varz(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.InMsgs
+	}
+	before := received()
+	appended := make(chan error, 1)
+	go func() {
+		position, err := log.Append(bounded(t), event(events.Joined, "n1"), 0)
+		if err == nil && position != 1 {
+			err = fmt.Errorf("stored at position %d, want 1", position)
+		}
+		appended <- err
+	}()
+	eventually(t, "the append is tried for a while", func() bool { return received() >= before+6 })
+	if len(appended) > 0 {
+		t.Fatalf("given up: %v", <-appended)
+	}
+	subjects(events.ClusterFilter(cluster))
+	if err := <-appended; err != nil {
+		t.Error(err)
 	}
 }
 

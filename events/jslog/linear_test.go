@@ -184,9 +184,11 @@ func TestLinearizableOnThreeServers(t *testing.T) {
 	var mover sync.WaitGroup
 	mover.Go(func() {
 		for rest := time.NewTicker(100 * time.Millisecond); ctx.Err() == nil; <-rest.C {
-			if _, err := nc.RequestWithContext(ctx, "$JS.API.STREAM.LEADER.STEPDOWN."+events.StreamName(cluster), nil); err == nil {
+			asked, cancel := context.WithTimeout(ctx, time.Second) // no server answers while none leads
+			if _, err := nc.RequestWithContext(asked, "$JS.API.STREAM.LEADER.STEPDOWN."+events.StreamName(cluster), nil); err == nil {
 				moves.Add(1)
 			}
+			cancel()
 		}
 	})
 	all := clients(t, log, func(n int) bool { return n >= operationsMax || n >= 40 && moves.Load() >= movesWanted })

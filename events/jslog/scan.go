@@ -2,10 +2,18 @@ package jslog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/events"
 )
+
+// errTail says that a consumer knows of nothing behind what it delivered. It reads a replica, which may lag.
+var errTail = fmt.Errorf("%w: a consumer came to its end", events.ErrUnavailable)
 
 // Message is what the stream holds at a position, whatever it is.
 type Message struct {
@@ -24,12 +32,14 @@ func (l *Log) Scan(ctx context.Context, last uint64) iter.Seq2[Message, error] {
 		if last == 0 {
 			return
 		}
-		r := &reader{log: l}
+		r := &reader{log: l, until: last}
 		r.take = func(m message) error {
 			r.next = m.Sequence + 1
-			if m.Sequence > last || !yield(Message{m.Sequence, m.Subject, m.Data, m.Time.UTC()}, nil) ||
-				m.Sequence == last || m.pending == 0 { // nothing behind it: the end is missing
+			switch {
+			case m.Sequence > last || !yield(Message{m.Sequence, m.Subject, m.Data, m.Time.UTC()}, nil) || m.Sequence == last:
 				return errEnough
+			case m.pending == 0:
+				return errTail
 			}
 			return nil
 		}
@@ -37,4 +47,16 @@ func (l *Log) Scan(ctx context.Context, last uint64) iter.Seq2[Message, error] {
 			yield(Message{}, fmt.Errorf("scan: %w", err))
 		}
 	}
+}
+
+// left asks the stream's leader whether there is anything to read up to r.until, and fails with errEnough when there is not.
+func (r *reader) left(ctx context.Context, k *link, info *jetstream.StreamInfo) error {
+	if info.State.LastSeq < r.until && r.behind(info) {
+		return fmt.Errorf("%w: the leader has only %d events so far", events.ErrUnavailable, info.State.LastSeq)
+	}
+	m, err := r.log.get(ctx, k, messageGet{Sequence: r.next, Next: events.ClusterFilter(r.log.cfg.Cluster)})
+	if errors.Is(err, events.ErrNotFound) || err == nil && m.Sequence > r.until {
+		return errEnough
+	}
+	return err
 }

@@ -115,7 +115,8 @@ type reader struct {
 	identity string    // of the stream it began on; empty before it began
 	next     uint64    // the position wanted next; never 0 once it began
 	since    time.Time // nothing stored before is wanted; zero once something passed
-	short    int       // looks in a row at which the stream ended before next
+	until    uint64    // the last position wanted; 0 for whatever comes
+	short    int       // looks in a row at which the stream ended before next, or before until
 }
 
 // read finds its place and takes from there until something happens, which it returns.
@@ -133,6 +134,12 @@ func (r *reader) read(ctx context.Context) error {
 	if err := r.place(look, k, info); err != nil {
 		return err
 	}
+	if r.until > 0 {
+		if err := r.left(look, k, info); err != nil {
+			return err
+		}
+	}
+	r.short = 0
 	return r.consume(ctx, k)
 }
 
@@ -150,15 +157,20 @@ func (r *reader) place(ctx context.Context, k *link, info *jetstream.StreamInfo)
 		return fmt.Errorf("%w: stream %s was made at %s, the one before at %s",
 			events.ErrReplaced, info.Config.Name, identity(info), r.identity)
 	case r.next > last+1:
-		if r.short++; info.Config.Replicas > 1 && r.short < shortLooks {
+		if r.behind(info) {
 			return fmt.Errorf("%w: the leader has only %d events so far", events.ErrUnavailable, last)
 		}
 		return fmt.Errorf("%w: stream %s ends at position %d, before %d", events.ErrReplaced, info.Config.Name, last, r.next)
 	case r.next < first:
 		return fmt.Errorf("%w: the log starts at position %d, wanted %d", events.ErrIncomplete, first, r.next)
 	}
-	r.short = 0
 	return nil
+}
+
+// behind reports whether a stream that was found too short may be so because its leader has yet to catch up.
+func (r *reader) behind(info *jetstream.StreamInfo) bool {
+	r.short++
+	return info.Config.Replicas > 1 && r.short < shortLooks
 }
 
 // begin makes a position of what the subscription was asked to start from.

@@ -77,7 +77,7 @@ func (s *servers) torment(t *testing.T, all []*process) (kills, moves int) {
 	s.healthy(t, js)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for deadline := time.Now().Add(*chaosFor); kills == 0 || time.Now().Before(deadline); {
-		if _, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+events.StreamName(cluster), nil, patience); err == nil {
+		if _, err := nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+events.StreamName(cluster), nil, time.Second); err == nil {
 			moves++
 		}
 		victim := all[rng.IntN(len(all))]
