@@ -19,6 +19,8 @@ import (
 	"rollcall/infra/devcluster"
 	"rollcall/infra/figures"
 	"rollcall/infra/httpserver"
+	"rollcall/infra/kvmirror"
+	"rollcall/infra/natsapi"
 	"rollcall/infra/telemetry"
 	"rollcall/projections/httpapi"
 )
@@ -117,6 +119,11 @@ func (d *dev) serve(ctx context.Context, dir string, out io.Writer, log *slog.Lo
 	if err != nil {
 		return err
 	}
+	stopBeside, err := devBeside(cluster, handler, log)
+	if err != nil {
+		return err
+	}
+	defer stopBeside()
 	server.Start(handler)
 
 	p := &devPrinter{out: out, json: d.json}
@@ -162,6 +169,28 @@ func devAPI(cluster *devcluster.Cluster, log *slog.Logger) (http.Handler, error)
 	return httpapi.New(httpapi.Config{
 		Projector: cluster.Projector(), Version: cli.Version(), Dev: cluster, Metrics: metrics.Handler(), Logger: log,
 	})
+}
+
+// devBeside shows the views in NATS too: a key a node, and a service.
+func devBeside(cluster *devcluster.Cluster, handler http.Handler, log *slog.Logger) (stop func(), err error) {
+	mirror, err := kvmirror.New(kvmirror.Config{Projector: cluster.Projector(), Conn: cluster.Conn, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	service, err := natsapi.New(natsapi.Config{
+		Projector: cluster.Projector(), Conn: cluster.Conn, Handler: handler, Version: cli.Version(), Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { mirror.Run(ctx) })
+	running.Go(func() { service.Run(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}, nil
 }
 
 // devPrinter prints the events of the log as they happen.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"rollcall/infra/httpserver"
 	"rollcall/infra/kvmirror"
 	"rollcall/infra/nats"
+	"rollcall/infra/natsapi"
 	"rollcall/infra/natsd"
 	"rollcall/infra/telemetry"
 	"rollcall/projections/dnsapi"
@@ -37,6 +39,7 @@ type runFlags struct {
 	http, data string
 	dns        string
 	mirror     bool
+	service    bool
 	log        *cli.Logging
 }
 
@@ -63,6 +66,7 @@ disk before it is acknowledged. With --nats, durability is what those servers' s
 	f.StringVar(&r.http, "http", "127.0.0.1:8080", "`ADDRESS` of the API and the page; loopback only; port 0 takes a free one")
 	f.StringVar(&r.dns, "dns", "", "answer DNS at this `ADDRESS`, such as 127.0.0.1:5353; loopback only; empty: do not")
 	f.BoolVar(&r.mirror, "kv-mirror", false, "keep one key a node in the NATS bucket ROLLCALL_<cluster>_nodes")
+	f.BoolVar(&r.service, "nats-service", false, "answer at svc.rollcall.<cluster>.nodes, services and pick, as a NATS service")
 	f.StringVar(&r.data, "data", "", "keep snapshots, and the embedded server's files, in this `DIR` (required)")
 	r.log = cli.LoggingFlags(f, slog.LevelInfo)
 	return cmd
@@ -130,7 +134,7 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	stop, err := r.startBeside(ctx, p, reader, log)
+	stop, err := r.startBeside(ctx, p, reader, handler, log)
 	if err != nil {
 		return err
 	}
@@ -141,8 +145,10 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 	return errors.Join(err, tel.Shutdown(context.WithoutCancel(ctx)))
 }
 
-// startBeside starts what else shows the views, when it is asked for: DNS, and the mirror in NATS.
-func (r *runFlags) startBeside(ctx context.Context, p *projector.Projector, reader *jslog.Log, log *slog.Logger) (stop func(), err error) {
+// startBeside starts what else shows the views, when it is asked for: DNS, and in NATS the mirror and the service.
+func (r *runFlags) startBeside(
+	ctx context.Context, p *projector.Projector, reader *jslog.Log, handler http.Handler, log *slog.Logger,
+) (stop func(), err error) {
 	var running sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
 	stop = func() {
@@ -157,6 +163,16 @@ func (r *runFlags) startBeside(ctx context.Context, p *projector.Projector, read
 		}
 		running.Go(func() { m.Run(ctx) })
 		log.Info("mirroring the nodes", "bucket", kvmirror.Bucket(r.cluster))
+	}
+	if r.service {
+		s, err := natsapi.New(natsapi.Config{
+			Projector: p, Conn: reader.Conn, Handler: handler, Version: cli.Version(), Logger: log,
+		})
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		running.Go(func() { s.Run(ctx) })
 	}
 	if r.dns != "" {
 		names, err := dnsapi.Listen(r.dns, dnsapi.Config{Projector: p, Logger: log})

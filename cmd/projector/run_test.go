@@ -116,7 +116,7 @@ func status(t *testing.T, url string) (int, string) {
 // The projector makes the stream, follows it, serves what it says, ends with status 0, and starts again where it was (I1).
 func TestRunWithItsOwnServer(t *testing.T) {
 	dir := t.TempDir()
-	args := []string{"run", "--cluster", "test", "--data", dir, "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0"}
+	args := []string{"run", "--cluster", "test", "--data", dir, "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--nats-service"}
 	r := start(t, args...)
 	url, api := r.logged("embedded NATS server ready", "url"), "http://"+r.logged("projector is up", "http")
 	log, err := jslog.Connect(t.Context(), jslog.Config{URL: url, Cluster: "test"})
@@ -135,6 +135,11 @@ func TestRunWithItsOwnServer(t *testing.T) {
 		t.Errorf("/v1/nodes: %d %s", code, body)
 	}
 	eventually(t, "ready", func() bool { code, _ := status(t, api+"/readyz"); return code == http.StatusOK })
+	service := r.logged("answering NATS", "service")
+	if reply, err := log.Conn().Request("svc.rollcall.test.nodes", nil, patience); err != nil || service != "rollcall-test" ||
+		!strings.Contains(string(reply.Data), `"id":"n1"`) {
+		t.Errorf("over NATS: %v, %v", reply, err)
+	}
 	if code, body := status(t, api+"/metrics"); code != http.StatusOK || !strings.Contains(body, "rollcall_projector_position") {
 		t.Errorf("/metrics: %d %.200s", code, body)
 	}

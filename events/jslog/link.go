@@ -1,12 +1,14 @@
 package jslog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -137,8 +139,9 @@ var (
 	deniedSubscribe = regexp.MustCompile(`(?i)permissions violation for subscription to "([^"\s]+)"`)
 )
 
-// denied ends what is in flight on the subject that err names; without an inbox, everything.
-func (k *link) denied(err error) {
+// denied ends what is in flight on the subject that err names; without the inbox, below which answers arrive, everything. Other
+// subscriptions that are denied are not the log's: the connection is lent out.
+func (k *link) denied(inbox string, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if match := deniedPublish.FindStringSubmatch(err.Error()); match != nil {
@@ -146,7 +149,7 @@ func (k *link) denied(err error) {
 			x.cancel(fmt.Errorf("%w: NATS permissions: publish to %s", events.ErrDenied, match[1]))
 		}
 	}
-	if match := deniedSubscribe.FindStringSubmatch(err.Error()); match != nil {
+	if match := deniedSubscribe.FindStringSubmatch(err.Error()); match != nil && strings.HasPrefix(match[1], inbox+".") {
 		for _, flying := range k.flying {
 			for _, x := range flying {
 				x.cancel(fmt.Errorf("%w: NATS permissions: no answer can arrive at %s: set Inbox to what this user may subscribe to",
@@ -169,9 +172,9 @@ func (l *Log) dial() (*link, error) {
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { l.disconnected(k, err) }),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { l.unreachable(k, err) }),
 		nats.ClosedHandler(func(nc *nats.Conn) { l.hungUp(k, nc.LastError()) }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
 			l.cfg.Logger.Warn("NATS reports an error", "cluster", l.cfg.Cluster, "error", err)
-			k.denied(err)
+			k.denied(strings.TrimSuffix(cmp.Or(nc.Opts.InboxPrefix, InboxShared), "."), err)
 		}),
 	}
 	if l.cfg.InProcess != nil {

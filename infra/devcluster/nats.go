@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/nats-io/nats.go"
+
 	"rollcall/infra/natsd"
 )
 
@@ -50,6 +52,9 @@ func (c *Cluster) NATS() string {
 	}
 	return c.server.URL()
 }
+
+// Conn is the projector's connection to the embedded server, for what shows the views there; nil while there is none.
+func (c *Cluster) Conn() *nats.Conn { return c.reader.Conn() }
 
 // InProcessConn implements jslog.InProcess for whichever server is running.
 func (c *Cluster) InProcessConn() (net.Conn, error) {
