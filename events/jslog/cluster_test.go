@@ -15,7 +15,7 @@ import (
 )
 
 // ports are distinct free ports of loopback. A NATS cluster names its routes before any of its servers listens.
-func ports(t *testing.T, n int) []int {
+func ports(t testing.TB, n int) []int {
 	t.Helper()
 	found := make([]int, n)
 	for i := range found {
@@ -30,7 +30,7 @@ func ports(t *testing.T, n int) []int {
 }
 
 // three runs a NATS cluster of three in this process and returns its URLs.
-func three(t *testing.T) string {
+func three(t testing.TB, amend ...func(*server.Options)) string {
 	t.Helper()
 	routes := ports(t, 3)
 	var servers []*server.Server
@@ -43,6 +43,9 @@ func three(t *testing.T) string {
 			if j != i {
 				opts.Routes = append(opts.Routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
 			}
+		}
+		for _, change := range amend {
+			change(opts)
 		}
 		servers = append(servers, run(t, opts))
 	}
