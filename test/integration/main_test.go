@@ -2,8 +2,9 @@
 // with its files, and, where process boundaries matter, real processes that are killed.
 //
 // Clusters of cluster_test.go live in the test's process, so that every member's own view can be looked at; those of
-// process_test.go are built and started as people start them. Nothing here measures time: what must come is waited for, up
-// to [patience], and what must not come is looked for once everything that was under way has arrived.
+// process_test.go are built and started as people start them. No test here measures time: what must come is waited for, up
+// to [patience], and what must not come is looked for once everything that was under way has arrived. The benchmark in
+// latency_test.go does.
 package integration
 
 import (
@@ -28,6 +29,12 @@ var binaries string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if role := os.Getenv(roleVariable); role != "" {
+		if err := play(role, os.Args[1:]); err != nil {
+			return report(fmt.Errorf("%s: %w", role, err))
+		}
+		return 0
+	}
 	dir, err := os.MkdirTemp("", "rollcall-integration-")
 	if err != nil {
 		return report(err)
