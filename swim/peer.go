@@ -41,6 +41,7 @@ const (
 	DownClosed      Down = iota + 1 // it closed its connection: it is leaving
 	DownReset                       // stateless reset: it was restarted and knows the connection no more
 	DownUnreachable                 // the network says that nothing listens at its port (can be forged)
+	DownCut                         // a connection kept for that alone ended without a word: its process may be gone (can be forged)
 )
 
 func (d Down) String() string {
@@ -51,6 +52,8 @@ func (d Down) String() string {
 		return "peer reset"
 	case DownUnreachable:
 		return "port unreachable"
+	case DownCut:
+		return "tether cut"
 	default:
 		return "unknown"
 	}

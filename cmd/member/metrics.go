@@ -58,6 +58,8 @@ var memberFigures = []figure{
 		func(s rollcall.Status) int64 { return int64(s.Dropped) }},
 	{"rollcall.transport.connections", "{connection}", "Open QUIC connections.", false,
 		func(s rollcall.Status) int64 { return int64(s.Transport.Connections) }},
+	{"rollcall.transport.tethers", "{connection}", "Idle TCP connections whose end tells of the end of a process.", false,
+		func(s rollcall.Status) int64 { return int64(s.Transport.Tethers) }},
 	{"rollcall.transport.sent", "By", "Datagram bytes handed to QUIC.", true,
 		func(s rollcall.Status) int64 { return int64(s.Transport.SentBytes) }},
 	{"rollcall.transport.received", "By", "Datagram bytes received.", true,

@@ -14,6 +14,9 @@ type runner struct {
 	known   bool                   // met is closed
 	replies map[uint64]chan []byte // exchange requests, joins: who waits for our state
 	token   uint64
+
+	tether   Tetherer  // nil where the transport has none
+	tethered swim.Peer // what it was asked last
 }
 
 // run steps the node until the agent is closed.
@@ -49,6 +52,10 @@ func (r *runner) step(in input) {
 	}
 	for _, e := range r.node.Step(time.Now(), in.Input) {
 		r.carryOut(e)
+	}
+	if to := r.node.Successor(); r.tether != nil && to != r.tethered {
+		r.tethered = to
+		r.tether.Tether(to)
 	}
 	r.publish()
 	if in.done != nil {

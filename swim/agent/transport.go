@@ -30,6 +30,14 @@ type Transport interface {
 	Close(ctx context.Context) error
 }
 
+// Tetherer is what a Transport may be besides: it can watch one peer's process.
+type Tetherer interface {
+	// Tether keeps an idle connection to a peer, in place of the one before, and returns at once; the zero Peer asks for
+	// none. Its end without a word is told by HandleDown with swim.DownCut, at both ends. Nothing is promised: where the
+	// connection cannot be had, silence is found by probes alone.
+	Tether(to swim.Peer)
+}
+
 // Handler receives what arrives. Its methods may be called from many goroutines at once and must not block for long.
 type Handler interface {
 	// HandleDatagram takes one datagram from an authenticated peer. The bytes are the callee's to keep.

@@ -26,6 +26,8 @@ type Config struct {
 	// seen at. It must not block.
 	OnConflict func(addr netip.AddrPort)
 	Logger     *slog.Logger // nil discards
+
+	tetherPause time.Duration // tests have less patience; 0 means tetherPauseMin
 }
 
 // Credentials are asked again for each handshake, so they may be replaced while the transport runs.

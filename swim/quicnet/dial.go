@@ -123,7 +123,7 @@ func (t *Transport) run(d *dial) {
 	ctx, cancel := context.WithTimeout(d.ctx, handshakeMax)
 	defer cancel()
 	var verdict atomic.Pointer[error]
-	conn, err := t.quic.Dial(ctx, net.UDPAddrFromAddrPort(d.to.Addr), t.dialTLS(d.to, &verdict), t.settings)
+	conn, err := t.quic.Dial(ctx, net.UDPAddrFromAddrPort(d.to.Addr), t.dialTLS(protocolName, d.to, &verdict), t.settings)
 	if err != nil {
 		var judged error
 		if v := verdict.Load(); v != nil {

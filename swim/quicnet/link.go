@@ -26,6 +26,7 @@ type link struct {
 
 	stop    chan struct{} // closed when another link took over the sending
 	demoted time.Duration // when; guarded by the pool's mutex
+	hinted  time.Duration // when it was last reported unreachable; likewise
 
 	used      atomic.Int64 // when it last carried a message, since the epoch
 	heard     atomic.Int64 // when the peer last sent one
@@ -57,7 +58,7 @@ func (l *link) lastUsed() time.Duration  { return time.Duration(l.used.Load()) }
 func (l *link) lastHeard() time.Duration { return time.Duration(l.heard.Load()) }
 func (l *link) open() bool               { return l.conn.Context().Err() == nil }
 
-// touch notes that a message went out, hear that one came in: only that, never a QUIC acknowledgement, shows life.
+// touch notes that a message goes out, hear that one came in: only that, never a QUIC acknowledgement, shows life.
 func (l *link) touch() { l.used.Store(int64(l.t.now())) }
 
 func (l *link) hear() {
@@ -99,9 +100,9 @@ func (l *link) send(q *queue) {
 				return
 			}
 		}
+		l.touch() // before: what the network says about this packet may come at once
 		err := l.conn.SendDatagram(b.data[:b.n])
 		if err == nil {
-			l.touch()
 			l.t.stats.sent.Add(1)
 			l.t.stats.sentBytes.Add(uint64(b.n))
 		} else {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/netip"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -14,7 +15,13 @@ import (
 	"rollcall/swim"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(processVariable); dir != "" {
+		beProcess(dir)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var loopback = netip.MustParseAddrPort("127.0.0.1:0")
 
@@ -43,7 +50,9 @@ func (c *cluster) identity(id string, validity time.Duration) *certs.Identity {
 }
 
 func (c *cluster) config(id string) Config {
-	return Config{Cluster: c.ca.Cluster(), ID: swim.ID(id), Bind: loopback, Credentials: c.identity(id, 0)}
+	return Config{
+		Cluster: c.ca.Cluster(), ID: swim.ID(id), Bind: loopback, Credentials: c.identity(id, 0), tetherPause: pause,
+	}
 }
 
 // member starts one that echoes exchanges and records the rest; edit may change its configuration first.

@@ -228,7 +228,8 @@ func (t *Transport) ended(l *link) {
 }
 
 // unreachable takes the network's word that nothing listens at addr. The word can be forged, so a connection is only
-// doubted: a message from the peer clears it, silence ends it.
+// doubted: a message from the peer clears it, silence ends it. It is reported once for each datagram that was sent meanwhile:
+// the agent may have sent it for somebody else, who waits for what it finds.
 func (t *Transport) unreachable(addr netip.AddrPort) {
 	var reported []swim.ID
 	t.mu.Lock()
@@ -237,9 +238,13 @@ func (t *Transport) unreachable(addr netip.AddrPort) {
 			d.cancel(errRefusedPort) // the dial reports it
 		}
 	}
+	now := max(t.now(), 1)
 	for l := range t.links {
-		// One that has ended says itself why, in a moment.
-		if l.addr == addr && l.demoted == 0 && l.open() && l.doubt.CompareAndSwap(0, int64(max(t.now(), 1))) {
+		if l.addr != addr || l.demoted != 0 || !l.open() { // one that has ended says itself why, in a moment
+			continue
+		}
+		if l.doubt.CompareAndSwap(0, int64(now)) || l.lastUsed() > l.hinted {
+			l.hinted = now
 			reported = append(reported, l.id)
 		}
 	}

@@ -136,6 +136,15 @@ func TestForgedUnreachableIsOnlyAHint(t *testing.T) {
 		if n := a.notices(); len(n) != 1 || n[0] != (downNotice{"b", b.LocalAddr(), swim.DownUnreachable}) {
 			t.Fatalf("a was told %v, want one hint", n)
 		}
+		pass(time.Millisecond)
+		a.Send(b.peer(), []byte("are you there, for another who asks"))
+		pass(time.Millisecond)
+		for range 3 {
+			a.unreachable(b.LocalAddr())
+		}
+		if n := a.notices(); len(n) != 2 {
+			t.Fatalf("a was told %v, want one hint more for one packet more", n)
+		}
 		b.Send(a.peer(), []byte("I live")) // it comes on the same connection
 		pass(5 * time.Second)
 		a.hears("b", "I live")

@@ -2,10 +2,11 @@ package quicnet
 
 import "sync/atomic"
 
-// Stats counts since [Listen]; Connections and Peers are of this moment.
+// Stats counts since [Listen]; Connections, Peers and Tethers are of this moment.
 type Stats struct {
 	Connections int // open, those included that are about to close
 	Peers       int // ids with an open connection, or one being dialled
+	Tethers     int // standing, either way
 
 	Sent, SentBytes         uint64 // datagrams handed to QUIC
 	Received, ReceivedBytes uint64 // datagrams handed to the handler
@@ -26,6 +27,9 @@ type Stats struct {
 	IdleCloses        uint64 // connections closed because they carried nothing
 	Superseded        uint64 // connections closed because another of the same pair took over
 	Unreachable       uint64 // reports of the network that nothing listens at a peer's port
+	TethersFailed     uint64 // dials of a tether that led nowhere
+	TethersRefused    uint64 // incoming ones that no member made, or too many at once
+	TethersCut        uint64 // tethers that ended without a word, as when the peer's process dies
 }
 
 type counters struct {
@@ -33,6 +37,8 @@ type counters struct {
 	oversize, queueFull, noPeer, backoff, lost, malformed atomic.Uint64
 	dials, dialsFailed, refused, conflicts                atomic.Uint64
 	evictions, idleCloses, superseded, unreachable        atomic.Uint64
+	tethersFailed, tethersRefused, tethersCut             atomic.Uint64
+	tethers                                               atomic.Int64
 }
 
 // Stats reads the counters. They are read one after the other: sums may be off by what happened meanwhile.
@@ -50,5 +56,7 @@ func (t *Transport) Stats() Stats {
 		Dials: c.dials.Load(), DialsFailed: c.dialsFailed.Load(), HandshakesRefused: c.refused.Load(),
 		Conflicts: c.conflicts.Load(), Evictions: c.evictions.Load(), IdleCloses: c.idleCloses.Load(),
 		Superseded: c.superseded.Load(), Unreachable: c.unreachable.Load(),
+		Tethers: int(c.tethers.Load()), TethersFailed: c.tethersFailed.Load(), TethersRefused: c.tethersRefused.Load(),
+		TethersCut: c.tethersCut.Load(),
 	}
 }

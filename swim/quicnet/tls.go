@@ -18,12 +18,15 @@ const sanPrefix = "spiffe://rollcall/"
 // x25519 first: the hybrid exchange that is the default costs half as much again for a secret that lives 30 seconds.
 var curves = []tls.CurveID{tls.X25519, tls.CurveP256}
 
+// judgement of a peer's certificate: the id in it, or what is wrong.
+type judgement func(state tls.ConnectionState, usage x509.ExtKeyUsage, addr netip.AddrPort) (swim.ID, error)
+
 // serverTLS asks for a certificate and judges it as dialTLS does. Each handshake gets its own copy, because only so can
 // the judge know the address it is about.
-func (t *Transport) serverTLS() *tls.Config {
+func (t *Transport) serverTLS(protocol string, judge judgement) *tls.Config {
 	base := &tls.Config{
 		MinVersion:             tls.VersionTLS13,
-		NextProtos:             []string{protocolName},
+		NextProtos:             []string{protocol},
 		CurvePreferences:       curves,
 		SessionTicketsDisabled: true, // a resumed session would show the certificate of before a rotation
 		ClientAuth:             tls.RequireAnyClientCert,
@@ -36,7 +39,7 @@ func (t *Transport) serverTLS() *tls.Config {
 		addr := addrPort(hello.Conn.RemoteAddr())
 		inner := base.Clone()
 		inner.VerifyConnection = func(state tls.ConnectionState) error {
-			_, err := t.judge(state, x509.ExtKeyUsageClientAuth, addr)
+			_, err := judge(state, x509.ExtKeyUsageClientAuth, addr)
 			if err != nil {
 				t.logger.Debug("peer refused", "addr", addr, "error", err)
 			}
@@ -49,10 +52,10 @@ func (t *Transport) serverTLS() *tls.Config {
 
 // dialTLS is good for one dial to a peer; an empty id in it accepts every member but ourselves. What it thinks of the
 // peer's certificate is left in verdict, because TLS passes on no more than an alert.
-func (t *Transport) dialTLS(to swim.Peer, verdict *atomic.Pointer[error]) *tls.Config {
+func (t *Transport) dialTLS(protocol string, to swim.Peer, verdict *atomic.Pointer[error]) *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
-		NextProtos:             []string{protocolName},
+		NextProtos:             []string{protocol},
 		CurvePreferences:       curves,
 		SessionTicketsDisabled: true,
 		// Members have ids, not host names: VerifyConnection below does the whole verification instead.
@@ -73,8 +76,18 @@ func (t *Transport) dialTLS(to swim.Peer, verdict *atomic.Pointer[error]) *tls.C
 	}
 }
 
-// judge verifies the peer's certificate and returns the id in it. usage is what the peer uses it for.
+// judge verifies the peer's certificate and returns the id in it; another process under our own id is reported, with the
+// address it was seen at. usage is what the peer uses the certificate for.
 func (t *Transport) judge(state tls.ConnectionState, usage x509.ExtKeyUsage, addr netip.AddrPort) (swim.ID, error) {
+	id, err := t.recognize(state, usage, addr)
+	if errors.Is(err, ErrIDConflict) {
+		t.conflict(addr)
+	}
+	return id, err
+}
+
+// recognize is judge without a report.
+func (t *Transport) recognize(state tls.ConnectionState, usage x509.ExtKeyUsage, addr netip.AddrPort) (swim.ID, error) {
 	if len(state.PeerCertificates) == 0 {
 		return "", fmt.Errorf("%w: none presented at %v", ErrIdentity, addr)
 	}
@@ -89,17 +102,16 @@ func (t *Transport) judge(state tls.ConnectionState, usage x509.ExtKeyUsage, add
 		return "", fmt.Errorf("%w: %w", ErrIdentity, err)
 	}
 	id, err := identityIn(leaf, t.config.Cluster)
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", err
-	}
-	if id == t.config.ID {
-		if t.isOwn(addr) {
-			return "", ErrSelf
-		}
-		t.conflict(addr)
+	case id != t.config.ID:
+		return id, nil
+	case t.isOwn(addr):
+		return "", ErrSelf
+	default:
 		return "", fmt.Errorf("%w: %s at %v", ErrIDConflict, id, addr)
 	}
-	return id, nil
 }
 
 // identityIn reads the one SAN that a member's certificate must have.

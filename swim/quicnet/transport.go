@@ -45,6 +45,8 @@ type Transport struct {
 	serving  chan struct{} // a token for each state exchange being answered
 	halfOpen atomic.Int64  // incoming handshakes in flight
 	refused  chan netip.AddrPort
+	tcp      *net.TCPListener // for tethers; nil where the port could not be had
+	greeting chan struct{}    // a token for each accepted tether whose handshake is in flight
 	stats    counters
 
 	mu       sync.Mutex // guards what follows; never held while a handler or QUIC is called
@@ -53,9 +55,15 @@ type Transport struct {
 	links    map[*link]struct{}
 	dials    map[*dial]struct{}
 	backoffs map[netip.AddrPort]backoff
+	tethered swim.Peer           // whom this member holds on to
+	untether context.CancelFunc  // lets it go; nil when there is none
+	tethers  map[swim.ID]*tether // of those that hold on to this member
 }
 
-var _ agent.Transport = (*Transport)(nil)
+var (
+	_ agent.Transport = (*Transport)(nil)
+	_ agent.Tetherer  = (*Transport)(nil)
+)
 
 // Listen binds the socket and begins to answer handshakes; nothing is delivered before [Transport.Serve].
 func Listen(config Config) (*Transport, error) {
@@ -63,27 +71,27 @@ func Listen(config Config) (*Transport, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	network := "udp"
-	if config.Bind.Addr().Is4() {
-		network = "udp4"
-	}
-	udp, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(config.Bind))
+	bound, err := bind(config.Bind)
 	if err != nil {
 		return nil, fmt.Errorf("quicnet: bind %v: %w: choose a free address of this machine", config.Bind, err)
 	}
 	refused := make(chan netip.AddrPort, refusedMax)
-	socket, err := watchErrors(udp, refused)
+	socket, err := watchErrors(bound.udp, refused)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("quicnet: socket options of %v: %w", config.Bind, err), udp.Close())
+		return nil, errors.Join(fmt.Errorf("quicnet: socket options of %v: %w", config.Bind, err), bound.close())
 	}
-	_ = errors.Join(udp.SetReadBuffer(socketBuffer), udp.SetWriteBuffer(socketBuffer)) // what came of it is reported below
+	_ = errors.Join(bound.udp.SetReadBuffer(socketBuffer), bound.udp.SetWriteBuffer(socketBuffer)) // what came of it is reported below
 	t, err := listenOn(config, socket, refused)
 	if err != nil {
-		return nil, errors.Join(err, udp.Close())
+		return nil, errors.Join(err, bound.close())
 	}
-	if read, write := bufferSizes(udp); read < socketBuffer || write < socketBuffer {
+	if read, write := bufferSizes(bound.udp); read < socketBuffer || write < socketBuffer {
 		t.logger.Info("the system gives small UDP buffers, bursts may be lost: raise net.core.rmem_max and wmem_max",
 			"asked", socketBuffer, "read", read, "write", write)
+	}
+	if t.tcp = bound.tcp; t.tcp == nil {
+		t.logger.Warn("no TCP at this member's port: whoever waits for it to end hears of it later, all else works",
+			"addr", t.local, "error", bound.noTCP)
 	}
 	return t, nil
 }
@@ -105,6 +113,8 @@ func listenOn(config Config, socket net.PacketConn, refused chan netip.AddrPort)
 		links:    map[*link]struct{}{},
 		dials:    map[*dial]struct{}{},
 		backoffs: map[netip.AddrPort]backoff{},
+		greeting: make(chan struct{}, greetingMax),
+		tethers:  map[swim.ID]*tether{},
 	}
 	if t.logger == nil {
 		t.logger = slog.New(slog.DiscardHandler)
@@ -136,7 +146,7 @@ func listenOn(config Config, socket net.PacketConn, refused chan netip.AddrPort)
 	}
 	t.quic.StatelessResetKey = &key
 	quietQUIC()
-	listener, err := t.quic.Listen(t.serverTLS(), t.settings)
+	listener, err := t.quic.Listen(t.serverTLS(protocolName, t.judge), t.settings)
 	if err != nil {
 		t.cancel(ErrClosed)
 		return nil, errors.Join(fmt.Errorf("quicnet: listen on %v: %w", t.local, err), t.quic.Close())
@@ -158,8 +168,12 @@ func (t *Transport) Serve(h agent.Handler) {
 	}
 	t.handler = h
 	close(t.served)
-	if !t.closing.Load() {
-		t.wg.Go(t.accept)
+	if t.closing.Load() {
+		return
+	}
+	t.wg.Go(t.accept)
+	if t.tcp != nil {
+		t.wg.Go(t.acceptTethers)
 	}
 }
 
@@ -225,27 +239,30 @@ func (h *handshake) end(t *Transport, completed bool) {
 func (t *Transport) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, closeMax)
 	defer cancel()
-	t.shutdown.Do(func() { t.shut(func() { t.farewell(ctx) }) })
+	t.shutdown.Do(func() { t.shut(ErrClosed, func() { t.farewell(ctx) }) })
 	<-t.closed
 	return t.closeErr
 }
 
 // Kill releases everything at once and tells nobody, as if the process had been killed.
 func (t *Transport) Kill() {
-	t.shutdown.Do(func() { t.shut(func() { _ = t.socket.Close() }) })
+	t.shutdown.Do(func() { t.shut(errKilled, func() { _ = t.socket.Close() }) })
 	<-t.closed
 }
 
-// shut does what Close and Kill share; ending is where they differ.
-func (t *Transport) shut(ending func()) {
+// shut does what Close and Kill share; why and ending are where they differ.
+func (t *Transport) shut(why error, ending func()) {
 	defer close(t.closed)
 	t.mu.Lock()
 	t.closing.Store(true) // from here on nothing is added to wg, links and dials
 	t.mu.Unlock()
 	ending()
-	t.cancel(ErrClosed)
+	t.cancel(why)      // ends tethers too
 	_ = t.quic.Close() // ends what connections are left
 	_ = t.socket.Close()
+	if t.tcp != nil {
+		_ = t.tcp.Close()
+	}
 
 	done := make(chan struct{})
 	go func() {
@@ -313,11 +330,10 @@ func (t *Transport) isOwn(addr netip.AddrPort) bool {
 
 // addrPort is a's address in the form that compares: IPv4 is never mapped into IPv6.
 func addrPort(a net.Addr) netip.AddrPort {
-	udp, ok := a.(*net.UDPAddr)
-	if !ok {
-		return netip.AddrPort{}
+	if a, ok := a.(interface{ AddrPort() netip.AddrPort }); ok { // UDP's, TCP's
+		return unmap(a.AddrPort())
 	}
-	return unmap(udp.AddrPort())
+	return netip.AddrPort{}
 }
 
 func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }

@@ -1,0 +1,240 @@
+package quicnet
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/infra/certs"
+	"rollcall/swim"
+	"rollcall/swim/agent"
+)
+
+// This binary runs as a member when the variable names a directory with its certificate and the address of a seed.
+const (
+	processVariable = "QUICNET_TEST_PROCESS"
+	processID       = "d"
+	clusterName     = "test"
+)
+
+const (
+	period = time.Minute           // of probes; so long that none comes into what these tests measure
+	pause  = 20 * time.Millisecond // before a tether
+)
+
+// runMember starts an agent over QUIC.
+func runMember(credentials Credentials, id string) (*agent.Agent, *Transport, error) {
+	transport, err := Listen(Config{
+		Cluster: clusterName, ID: swim.ID(id), Bind: loopback, Credentials: credentials, tetherPause: pause,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err := agent.Start(agent.Config{
+		Node: swim.Config{
+			ID: swim.ID(id), Addr: transport.LocalAddr(), ProtocolPeriod: period, RetryInterval: period, HealthInterval: period,
+			PartitionGrace: period,
+		},
+		Transport: transport,
+	})
+	if err != nil {
+		transport.Kill()
+	}
+	return a, transport, err
+}
+
+// beProcess is a member's life as a process of its own: until it is killed, or its parent is gone.
+func beProcess(dir string) {
+	path := func(name string) string { return filepath.Join(dir, name) }
+	run := func() error {
+		seed, err := os.ReadFile(path("seed"))
+		if err != nil {
+			return err
+		}
+		identity, err := certs.Load(path(processID+".pem"), path(processID+"-key.pem"), path("ca.pem"))
+		if err != nil {
+			return err
+		}
+		a, _, err := runMember(identity, processID)
+		if err != nil {
+			return err
+		}
+		_, err = a.Join(context.Background(), []netip.AddrPort{netip.MustParseAddrPort(string(seed))})
+		return err
+	}
+	if err := run(); err != nil {
+		fmt.Println("failed:", err)
+		os.Exit(1)
+	}
+	fmt.Println("joined")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// startProcess runs a member as a process that joins through seed.
+func startProcess(t *testing.T, dir string, seed netip.AddrPort) *exec.Cmd {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, "seed"), []byte(seed.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := certs.IssueFiles(dir, clusterName, processID, time.Now(), 0); err != nil {
+		t.Fatal(err)
+	}
+	process := exec.Command(os.Args[0])
+	process.Env = append(os.Environ(), processVariable+"="+dir)
+	in, err := process.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := process.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close()
+		_ = process.Process.Kill()
+		_ = process.Wait()
+	})
+	if line, err := bufio.NewReader(out).ReadString('\n'); strings.TrimSpace(line) != "joined" {
+		t.Fatalf("the process says %q, %v", line, err)
+	}
+	return process
+}
+
+// threeMembers run in this process, joined through the first, under the CA in dir.
+func threeMembers(t *testing.T, dir string) (agents []*agent.Agent, transports []*Transport) {
+	t.Helper()
+	if err := certs.InitCA(dir, clusterName, time.Now(), 0); err != nil {
+		t.Fatal(err)
+	}
+	ca, err := certs.OpenCA(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cluster{t: t, ca: ca}
+	for _, id := range []string{"a", "b", "c"} {
+		a, transport, err := runMember(c.identity(id, 0), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := a.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		agents, transports = append(agents, a), append(transports, transport)
+		if _, err := a.Join(t.Context(), []netip.AddrPort{transports[0].LocalAddr()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return agents, transports
+}
+
+// standing is how many tethers of the members stand, each at both ends.
+func standing(transports []*Transport) (ends int) {
+	for _, transport := range transports {
+		ends += transport.Stats().Tethers
+	}
+	return ends
+}
+
+// quiet waits until nothing has been sent for twice as long as gossip pauses.
+func quiet(t *testing.T, transports []*Transport) {
+	t.Helper()
+	sent, since := uint64(0), time.Now()
+	eventually(t, "nothing is sent any more", func() bool {
+		now := uint64(0)
+		for _, transport := range transports {
+			now += transport.Stats().Sent
+		}
+		if now != sent {
+			sent, since = now, time.Now()
+		}
+		return time.Since(since) > 2*swim.GossipIntervalDefault
+	})
+}
+
+// TestKilledProcessIsSuspectedAtOnce: kill -9 of a real process, and no packet is on its way to it. It is suspected within
+// 200 ms, and failed no sooner than its suspicion is old enough (I8).
+func TestKilledProcessIsSuspectedAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	agents, transports := threeMembers(t, dir)
+	process := startProcess(t, dir, transports[0].LocalAddr())
+	eventually(t, "everybody knows everybody, and holds on to somebody", func() bool {
+		for _, a := range agents {
+			if a.Registry().Count() != 4 {
+				return false
+			}
+		}
+		return standing(transports) == 2*4-2 // the process has the other two ends
+	})
+	quiet(t, transports)
+	var subs []*agent.Subscription
+	for _, a := range agents {
+		subs = append(subs, a.Subscribe(64))
+	}
+	killed := time.Now()
+	if err := process.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	first := time.Hour // suspicion after the kill
+	for i, sub := range subs {
+		for n := range sub.C {
+			after := n.At.Sub(killed)
+			t.Logf("%s after %v: %v %s, %+v", agents[i].Status().Self.ID, after, n.Kind, n.Subject, n.Evidence)
+			switch {
+			case n.Subject != processID:
+				t.Fatalf("%v of %s, who is well", n.Kind, n.Subject)
+			case n.Kind == swim.TransitionSuspected:
+				first = min(first, after)
+			case n.Kind == swim.TransitionFailed:
+				if after-first < swim.SuspicionMinDefault/2 {
+					t.Errorf("failed after %v, suspected after %v", after, first)
+				}
+				sub.Close() // ends the loop
+			}
+		}
+	}
+	if first > 200*time.Millisecond {
+		t.Errorf("suspected after %v", first)
+	}
+}
+
+// TestTetherOfALiveMemberIsNoAccusation: whoever forges a reset brings a probe forward, and that is all (I13).
+func TestTetherOfALiveMemberIsNoAccusation(t *testing.T) {
+	agents, transports := threeMembers(t, t.TempDir())
+	eventually(t, "everybody holds on to somebody", func() bool { return standing(transports) == 2*3 })
+	probes := func() (n uint64) {
+		for _, a := range agents {
+			n += a.Status().Counters.Probes
+		}
+		return n
+	}
+	cuts := func() (n uint64) {
+		for _, transport := range transports {
+			n += transport.Stats().TethersCut
+		}
+		return n
+	}
+	before := probes()
+	for _, transport := range transports {
+		(&member{Transport: transport}).cutTethers()
+	}
+	eventually(t, "both ends of each are told, and probe", func() bool { return cuts() == 2*3 && probes() >= before+2*3 })
+	eventually(t, "everybody holds on again", func() bool { return standing(transports) == 2*3 })
+	for _, a := range agents {
+		if s := a.Status(); s.Counters.Accusations != 0 || s.Counters.Missed != 0 || s.Live != 3 {
+			t.Errorf("%s: %+v", s.Self.ID, s)
+		}
+	}
+}
