@@ -27,6 +27,7 @@ func (n *Node) handleDatagram(in Input) {
 	case messageAck:
 		if m != nil {
 			n.compare(m, msg.digest)
+			n.synced(m, &msg)
 			n.handleAck(m, &msg)
 		}
 	case messagePingReq:

@@ -1,6 +1,7 @@
 package swim
 
 import (
+	"encoding/binary"
 	"fmt"
 	"testing"
 
@@ -139,7 +140,7 @@ func TestI6FinalForItsIncarnation(t *testing.T) {
 }
 
 func seedState(rows ...*member) []byte {
-	b := append([]byte{wireVersion}, byte(len(rows)))
+	b := binary.AppendUvarint([]byte{wireVersion}, uint64(len(rows)))
 	for _, r := range rows {
 		b = (*Node)(nil).appendUpdate(b, r)
 	}

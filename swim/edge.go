@@ -20,6 +20,7 @@ type edge struct {
 
 	missed     time.Duration // when a ping of ours last went unanswered, with nothing heard since
 	unanswered int           // pings of that probe
+	mute       time.Duration // when it was last asked as a relay and kept silent
 	backoff    time.Duration // no accusation until then: the last ones were refuted
 	refuted    uint8         // accusations of ours refuted in a row
 	recheck    uint64        // timer: does its digest still differ
@@ -35,7 +36,7 @@ type edge struct {
 
 func (n *Node) edgeOf(m *member) *edge {
 	if m.edge == nil {
-		m.edge = &edge{probe: noRef, missed: never, backoff: never, hinted: never, informed: never}
+		m.edge = &edge{probe: noRef, missed: never, mute: never, backoff: never, hinted: never, informed: never}
 	}
 	return m.edge
 }
@@ -64,13 +65,13 @@ func (r *roundTrip) add(d time.Duration) {
 func (r *roundTrip) average() time.Duration { return time.Duration(r.mean * float64(time.Second)) }
 
 // ackTimeout is how long a ping on this edge is waited for: the mean round trip and 6σ more, but AckTimeoutMin more at
-// least and AckTimeout in all at most; widened by this member's own health score (detection rule 3; Lifeguard, section
-// 4.1).
+// least, and what this member's own timers are late; AckTimeout in all at most; widened by its health score (detection
+// rule 3; Lifeguard, section 4.1).
 func (n *Node) ackTimeout(e *edge) time.Duration {
 	wait := n.cfg.AckTimeout
 	if e.rtt.samples > 0 {
 		slack := time.Duration(6 * math.Sqrt(e.rtt.variance) * float64(time.Second))
-		wait = min(e.rtt.average()+max(slack, n.cfg.AckTimeoutMin), n.cfg.AckTimeout)
+		wait = min(e.rtt.average()+max(slack, n.cfg.AckTimeoutMin)+n.lateness(), n.cfg.AckTimeout)
 	}
 	return wait * time.Duration(n.health+1)
 }

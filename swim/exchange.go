@@ -125,10 +125,20 @@ func (n *Node) touch(p Peer) {
 	}
 }
 
-// sync is the regular exchange with a random member.
+// sync is the regular comparison with a random member: a ping, whose ack brings that one's digest. Only views that differ
+// are exchanged, and nearly always they are equal.
 func (n *Node) sync() {
 	n.syncTimer = n.timers.arm(timerSync, noRef, n.now+n.cfg.SyncInterval)
-	if m := n.randomLive(func(m *member) bool { return m.state == Alive }); m != nil {
+	if m := n.randomLive(func(m *member) bool { return m.state == Alive }); m != nil && !n.going.leaving {
+		n.seq++
+		n.syncSeq = n.seq
+		n.send(m.peer(), &message{typ: messagePing, seq: n.seq}, nil)
+	}
+}
+
+// synced exchanges states with a member whose answer to a sync brought another digest.
+func (n *Node) synced(m *member, msg *message) {
+	if msg.seq == n.syncSeq && n.syncSeq != 0 && msg.digest != n.digest {
 		n.exchangeSoon(m.peer())
 	}
 }

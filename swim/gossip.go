@@ -66,30 +66,48 @@ func (n *Node) gossipRound() {
 	}
 }
 
-// gossipPeer picks a member to gossip to. With rings it is one with a warm connection, mostly: the targets and watchers
-// of all members together form a random graph of degree 2K, through which news spreads as through random choice, and
-// about 2K connections a member carry it. One choice in eight is anybody, so that no clique stays among itself.
+// gossipPeer picks a member to gossip to: one with a warm connection. The targets and watchers of all members together form
+// a random graph of degree 2K, through which news spreads as through random choice. Now and then it is anybody, so that no
+// clique stays among itself: seldom, because a stranger costs a handshake, and a burst of news sends many packets.
 func (n *Node) gossipPeer(not []int32) *member {
 	fresh := func(m *member) bool { return !contains(not, m.ref) }
-	if n.cfg.Strategy == RingObservers && !n.mesh() && n.rng.IntN(8) != 0 {
-		total := len(n.observed) + len(n.watchers)
-		for range 4 {
-			if total == 0 {
-				break
-			}
-			i := n.rng.IntN(total)
+	if n.now-n.strayed >= strayPause*n.cfg.ProtocolPeriod && n.rng.IntN(strayOdds) == 0 {
+		n.strayed = n.now
+		return n.randomLive(fresh)
+	}
+	return n.warmPeer(fresh)
+}
+
+const (
+	strayOdds  = 32 // one gossip in so many goes to anybody
+	strayPause = 5  // but only one in so many periods
+)
+
+// warmPeer is a random live member that accept takes, among those with a warm connection where there is one: this member's
+// targets and its watchers. In a mesh, and without rings, all are alike.
+func (n *Node) warmPeer(accept func(*member) bool) *member {
+	total := len(n.observed) + len(n.watchers)
+	if n.cfg.Strategy == RingObservers && !n.mesh() && total > 0 {
+		start := n.rng.IntN(total)
+		for i := range total {
+			at := (start + i) % total
 			var ref int32
-			if i < len(n.observed) {
-				ref = n.observed[i]
+			if at < len(n.observed) {
+				ref = n.observed[at]
 			} else {
-				ref = n.watchers[i-len(n.observed)]
+				ref = n.watchers[at-len(n.observed)]
 			}
-			if m := n.members[ref]; m != nil && m.live != noRef && fresh(m) {
+			if m := n.members[ref]; m != nil && m.live != noRef && m.ref != selfRef && accept(m) {
 				return m
 			}
 		}
 	}
-	return n.randomLive(fresh)
+	return n.randomLive(accept)
+}
+
+// warm reports whether this member keeps a connection with m.
+func (n *Node) warm(m *member) bool {
+	return n.cfg.Strategy == RoundRobin || n.mesh() || m.edge != nil && m.edge.observed || contains(n.watchers, m.ref)
 }
 
 // sendsOf is how often an update is sent: λ·⌈log2(n+1)⌉ times (SWIM, section 4.1).

@@ -1,5 +1,7 @@
 package swim
 
+import "time"
+
 // stall is a member's doubt about itself: it stood still, answers may lie unread in its receive queue, and until one
 // fresh round trip through that queue shows that it has no backlog it judges nobody (detection rule 7).
 type stall struct {
@@ -7,13 +9,24 @@ type stall struct {
 	since uint32 // an ack to a ping after this number is fresh
 }
 
-// stallPart of a protocol period is how late a due step may come before this member doubts itself.
-const stallPart = 4
+const (
+	// stallPart of a protocol period is how late a due step may come before this member doubts itself.
+	stallPart = 4
+	// stallPings is how many members it asks then.
+	stallPings = 3
+)
 
 // noticeStall compares when this step was due with when it came.
 func (n *Node) noticeStall() {
 	t, ok := n.due()
-	if !ok || n.now-t.at <= n.cfg.ProtocolPeriod/stallPart || len(n.live) < 2 {
+	if !ok || n.now <= t.at {
+		return
+	}
+	late, most := n.now-t.at, n.cfg.ProtocolPeriod/stallPart
+	if late > n.lateness() {
+		n.late, n.lateSeen = min(late, most), n.now
+	}
+	if late <= most || len(n.live) < 2 {
 		return
 	}
 	n.counters.Stalls++
@@ -26,14 +39,23 @@ func (n *Node) noticeStall() {
 		// Too old to say anything about the target; the requester counts this as silence.
 		n.relayed[i].timer = 0
 	}
-	for range 3 {
-		m := n.gossipPeer(nil) // warm, mostly: many members standing still together must not dial a cluster's worth of strangers
+	// Warm ones: many members that stood still together must not dial a cluster's worth of strangers.
+	var asked [stallPings]int32
+	for i := range asked {
+		m := n.warmPeer(func(m *member) bool { return !contains(asked[:i], m.ref) })
 		if m == nil {
 			break
 		}
+		asked[i] = m.ref
 		n.seq++
 		n.send(m.peer(), &message{typ: messagePing, seq: n.seq}, nil)
 	}
+}
+
+// lateness is how late this member's timers ran of late, at worst, stalls apart; half of it is forgotten each period. An
+// answer may have lain unread as long, here or with a peer on the same host, and is waited for so much longer.
+func (n *Node) lateness() time.Duration {
+	return n.late >> min((n.now-n.lateSeen)/n.cfg.ProtocolPeriod, 62)
 }
 
 // restart begins a running probe anew, because its waits passed while this member stood still.

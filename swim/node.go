@@ -41,6 +41,12 @@ type Node struct {
 	health   int
 	heardAny time.Duration // last authenticated packet from anybody
 	acked    time.Duration // last ack
+	late     time.Duration // see lateness
+	lateSeen time.Duration
+	unheard  time.Duration // last probe of ours whose direct pings went unanswered
+	strayed  time.Duration // last gossip to anybody at all
+	coldFrom time.Duration // since when coldAsked counts
+	coldAsk  int           // relays asked without a warm connection
 	alarmed  time.Duration // last alarm
 	stall    stall
 	going    departure
@@ -55,6 +61,7 @@ type Node struct {
 	hurried     time.Duration // last round that was brought forward
 	exchanged   time.Duration // last state exchange asked for
 	syncTimer   uint64
+	syncSeq     uint32 // of the last ping of a sync
 	retryTimer  uint64
 	periodTimer uint64
 	healthTimer uint64
@@ -98,6 +105,9 @@ func New(cfg Config, now time.Time) (*Node, error) {
 		hurried:   never,
 		exchanged: never,
 		acked:     never,
+		unheard:   never,
+		strayed:   never,
+		coldFrom:  never,
 		alarmed:   never,
 		risen:     never,
 	}
@@ -247,9 +257,9 @@ func (n *Node) run(t timer) {
 	case timerPeriod:
 		n.period()
 	case timerProbe:
-		n.probeTimer(t.ref)
+		n.probeTimer(t.ref, n.now-t.at)
 	case timerRelay:
-		n.relayTimer(t.ref)
+		n.relayTimer(t.ref, n.now-t.at)
 	case timerSuspicion:
 		n.review(n.members[t.ref])
 	case timerRecheck:

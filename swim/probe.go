@@ -38,7 +38,9 @@ type probe struct {
 	sent        time.Duration
 	wait        time.Duration // ack timeout it was given
 	timer       uint64
-	pings       int // sent and unanswered
+	pings       int  // sent and unanswered
+	excused     bool // its present wait was lengthened, because it ended late
+	again       bool // it was given another wait, because others went unanswered with it
 	reason      string
 	relays      [relaysMax]relay
 	asked       int
@@ -107,19 +109,25 @@ func (n *Node) abandonProbe(m *member) {
 	}
 }
 
-// probeTimer carries a probe on when its present wait is over.
-func (n *Node) probeTimer(slot int32) {
+// probeTimer carries a probe on when its present wait is over. A wait that ended late is lengthened by as much, once: the
+// answer may lie unread.
+func (n *Node) probeTimer(slot int32, late time.Duration) {
 	p := &n.probes[slot]
 	m := n.members[p.ref]
 	if m == nil {
 		n.endProbe(p)
 		return
 	}
+	if late > 0 && !p.excused && p.phase != phasePing {
+		p.excused = true
+		p.timer = n.timers.arm(timerProbe, slot, n.now+min(late, n.cfg.AckTimeout))
+		return
+	}
 	switch p.phase {
 	case phasePing:
 		p.phase = phaseRepeat
 		n.ping(m, p)
-		p.timer = n.timers.arm(timerProbe, slot, max(p.sent+p.wait, n.now+1))
+		p.timer = n.timers.arm(timerProbe, slot, n.now+max(p.wait-m.edge.repeatAfter(p.wait), 1))
 	case phaseRepeat:
 		n.missed(m, slot)
 	case phaseIndirect:
@@ -144,28 +152,55 @@ func (n *Node) missed(m *member, slot int32) {
 			n.accuse(m, n.evidenceOf(m, p))
 		}
 	default:
+		if n.ownFault(p) {
+			p.again, p.excused = true, false
+			n.ping(m, p)
+			p.timer = n.timers.arm(timerProbe, slot, n.now+n.ackTimeout(m.edge))
+			return
+		}
 		n.askRelays(m, slot)
 	}
 }
 
-// askRelays sends ping-reqs: to observers of the target, which are warm towards it, and to at least one random member
-// (detection rule 4).
+// ownFault reports whether a missed probe is rather this member's own fault: another one went unanswered within the same
+// wait, and nobody at all answered meanwhile. It is tried once more before relays are troubled.
+func (n *Node) ownFault(p *probe) bool {
+	other := n.now-n.unheard <= p.wait
+	n.unheard = n.now
+	return other && n.acked < p.sent && !p.again
+}
+
+// coldRelays is how many relays without a warm connection this member asks in a period. Each costs a handshake, and when a
+// host or a network is in trouble they are many at once, in the hour of need.
+const coldRelays = 2
+
+// askRelays sends ping-reqs: to observers of the target, which are warm towards it, and to at least one random member, which
+// is warm towards this one (detection rule 4). Of the observers those come first that are warm towards both.
 func (n *Node) askRelays(m *member, slot int32) {
 	p := &n.probes[slot]
-	p.phase, p.asked = phaseIndirect, 0
+	p.phase, p.asked, p.excused = phaseIndirect, 0, false
 	want := n.cfg.IndirectProbes
+	able := func(c *member) bool { return c.state == Alive && c != m && !p.askedOf(c.ref) }
 	if n.cfg.Strategy == RingObservers {
 		observers := n.observersOf(m)
 		n.rng.Shuffle(len(observers), func(i, j int) { observers[i], observers[j] = observers[j], observers[i] })
-		for _, ref := range observers {
-			if p.asked == want-1 {
-				break
+		for _, near := range []bool{true, false} {
+			for _, ref := range observers {
+				c := n.members[ref]
+				if p.asked < want-1 && able(c) && n.near(c) == near && (near || n.mayDial()) {
+					n.askRelay(m, p, c)
+				}
 			}
-			n.askRelay(m, p, n.members[ref])
 		}
 	}
 	for p.asked < want {
-		c := n.randomLive(func(c *member) bool { return c.state == Alive && c != m && !p.askedOf(c.ref) })
+		c := n.warmPeer(func(c *member) bool { return able(c) && n.near(c) })
+		if c == nil && n.mayDial() {
+			c = n.randomLive(able)
+		}
+		if c == nil {
+			c = n.warmPeer(able)
+		}
 		if c == nil {
 			break
 		}
@@ -179,10 +214,22 @@ func (n *Node) askRelays(m *member, slot int32) {
 	p.timer = n.timers.arm(timerProbe, slot, n.now+wait)
 }
 
-func (n *Node) askRelay(m *member, p *probe, c *member) {
-	if c.state != Alive || p.asked == relaysMax {
-		return
+// near reports whether a relay is worth asking before others: it is warm, and has been heard since it was last silent. Else
+// the dead, when they are many, would be asked again and again for being near.
+func (n *Node) near(c *member) bool {
+	return n.warm(c) && (c.edge == nil || c.heard >= max(c.edge.missed, c.edge.mute))
+}
+
+// mayDial takes one of the period's cold relays, if there is one left.
+func (n *Node) mayDial() bool {
+	if n.now-n.coldFrom >= n.cfg.ProtocolPeriod {
+		n.coldFrom, n.coldAsk = n.now, 0
 	}
+	n.coldAsk++
+	return n.coldAsk <= coldRelays
+}
+
+func (n *Node) askRelay(m *member, p *probe, c *member) {
 	p.relays[p.asked] = relay{ref: c.ref}
 	p.asked++
 	n.send(c.peer(), &message{typ: messagePingReq, seq: p.seq, waitMS: uint64(p.wait / time.Millisecond), target: m.peer()}, nil)
@@ -206,6 +253,9 @@ func (n *Node) judgeRelays(m *member, p *probe) {
 			nacks++
 		case Silent:
 			silent++
+			if c := n.members[r.ref]; c != nil {
+				n.edgeOf(c).mute = n.now
+			}
 		}
 	}
 	evidence := n.evidenceOf(m, p)
@@ -338,7 +388,7 @@ func (n *Node) handleDown(in Input) {
 	}
 	slot := e.probe
 	if p := &n.probes[slot]; p.phase == phasePing || p.phase == phaseRepeat {
-		p.reason = in.Down.String()
+		p.reason, p.again = in.Down.String(), true // no doubt about whose fault it is
 		n.missed(m, slot)
 	}
 }

@@ -13,6 +13,7 @@ type relayed struct {
 	requester Peer
 	theirs    uint32 // the requester's number
 	pings     int
+	excused   bool // its wait was lengthened, because it ended late
 	began     time.Duration
 	wait      time.Duration
 }
@@ -70,11 +71,17 @@ func (n *Node) relaySlot() int32 {
 
 // relayTimer repeats the ping once and then says nack. A nack tells the requester that this member is well and the target
 // is not; it becomes this member's own accusation when the requester accuses (detection rule 4).
-func (n *Node) relayTimer(slot int32) {
+// As with a probe, the repeated ping gets its whole wait, and one that ended late is lengthened by as much, once.
+func (n *Node) relayTimer(slot int32, late time.Duration) {
 	r := &n.relayed[slot]
-	if r.pings == 1 {
-		r.timer = n.timers.arm(timerRelay, slot, max(r.began+r.wait, n.now+1))
+	switch {
+	case r.pings == 1:
+		r.timer = n.timers.arm(timerRelay, slot, max(r.began+r.wait+late, n.now+1))
 		n.pingFor(r)
+		return
+	case late > 0 && !r.excused:
+		r.excused = true
+		r.timer = n.timers.arm(timerRelay, slot, n.now+min(late, n.cfg.AckTimeout))
 		return
 	}
 	n.relayMissed(r)

@@ -138,7 +138,7 @@ func (n *Node) departing() {
 	}
 	var told [leaveFanout]int32
 	for i := range told {
-		m := n.randomLive(func(m *member) bool { return !contains(told[:i], m.ref) })
+		m := n.warmPeer(func(m *member) bool { return !contains(told[:i], m.ref) })
 		if m == nil {
 			break
 		}

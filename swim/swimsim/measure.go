@@ -38,20 +38,22 @@ type Outcome struct {
 // Traffic is what members sent, QUIC's own part not counted.
 type Traffic struct {
 	Datagrams, Bytes uint64
+	Dials            uint64 // new connections
 	MemberSeconds    float64
 }
 
-// Rate is datagrams and bytes a member and second.
-func (t Traffic) Rate() (datagrams, bytes float64) {
+// Rate is datagrams and bytes a member and second, and new connections a member and minute.
+func (t Traffic) Rate() (datagrams, bytes, dials float64) {
 	if t.MemberSeconds == 0 {
-		return 0, 0
+		return 0, 0, 0
 	}
-	return float64(t.Datagrams) / t.MemberSeconds, float64(t.Bytes) / t.MemberSeconds
+	return float64(t.Datagrams) / t.MemberSeconds, float64(t.Bytes) / t.MemberSeconds, 60 * float64(t.Dials) / t.MemberSeconds
 }
 
 func (t *Traffic) add(o Traffic) {
 	t.Datagrams += o.Datagrams
 	t.Bytes += o.Bytes
+	t.Dials += o.Dials
 	t.MemberSeconds += o.MemberSeconds
 }
 
@@ -160,13 +162,13 @@ func (t *trial) watch(o Observation) {
 
 // meter starts counting traffic; metered returns what was counted since.
 func (t *trial) meter() {
-	t.began = Traffic{Datagrams: t.w.Sent, Bytes: t.w.Bytes}
+	t.began = Traffic{Datagrams: t.w.Sent, Bytes: t.w.Bytes, Dials: t.w.Dials}
 	t.since = t.w.now
 }
 
 func (t *trial) metered() Traffic {
 	return Traffic{
-		Datagrams: t.w.Sent - t.began.Datagrams, Bytes: t.w.Bytes - t.began.Bytes,
+		Datagrams: t.w.Sent - t.began.Datagrams, Bytes: t.w.Bytes - t.began.Bytes, Dials: t.w.Dials - t.began.Dials,
 		MemberSeconds: (t.w.now - t.since).Seconds() * float64(t.w.running()),
 	}
 }

@@ -76,6 +76,7 @@ func (w *World) send(from *Member, e *swim.Effect) {
 	w.Sent++
 	w.Bytes += uint64(len(e.Data))
 	to := w.byAddr[e.To.Addr]
+	w.contact(from, to)
 	w.trace.packet(w.now, from, to, e.Data)
 	if w.checker != nil {
 		w.checker.sent(from, e)
@@ -160,6 +161,7 @@ func (w *World) hint(m, peer *Member, how swim.Down) {
 // exchange carries out an EffectExchange: a stream, so it needs both directions and is repeated until it is through.
 func (w *World) exchange(from *Member, e *swim.Effect) {
 	to := w.byAddr[e.To.Addr]
+	w.contact(from, to)
 	w.trace.packet(w.now, from, to, e.Data)
 	if to == nil || !to.running || e.To.ID != "" && e.To.ID != to.ID || from.blocked || !w.passes(from, to) || !w.passes(to, from) {
 		return

@@ -36,6 +36,8 @@ func Scenarios() []Scenario {
 		{"blocked", "16 members send and receive nothing, again and again for 60 s, with 100 ms between", 128, 3, "s blocked",
 			[]float64{0.1, 0.5, 1, 2, 4, 8}, Agreement | Stalls, runBlocked},
 		{"frozen", "the same, and nothing runs in them either", 128, 3, "s frozen", []float64{0.1, 0.5, 1, 2, 4, 8}, Agreement | Stalls, runFrozen},
+		{"shared", "all members stand still together, as those of one host or process do, five times", 128, 5, "s frozen",
+			[]float64{0.1, 0.3, 0.6, 1, 3}, Agreement, runShared},
 		{"oneway", "one member hears nothing (1) or is not heard (2) for 30 s", 128, 10, "direction", []float64{1, 2}, Agreement | Stalls, runOneWay},
 		{"flipflop", "one member hears nothing for half of every 6 s, for 120 s", 128, 5, "", nil, Agreement | Stalls, runFlipFlop},
 		{"partition", "half of the members and the other half, apart for 20 s", 128, 10, "", nil, Agreement, runPartition},
@@ -130,6 +132,36 @@ func stall(s Setup, how func(*World, *Member)) Outcome {
 	t.w.Run(time.Minute + time.Duration(s.Level*float64(time.Second)))
 	t.agree(time.Minute)
 	return t.done()
+}
+
+// runShared counts the traffic of the stall and of the four seconds after it.
+func runShared(s Setup) Outcome {
+	t := newTrial(s, Network{})
+	t.quiet(10 * time.Second)
+	for range 5 {
+		t.w.Run(10 * time.Second)
+		t.meter()
+		t.w.freezeAll(time.Duration(s.Level * float64(time.Second)))
+		t.w.Run(sharedAfter)
+		t.out.Trouble.add(t.metered())
+	}
+	t.meter()
+	t.agree(time.Minute)
+	return t.done()
+}
+
+// sharedAfter is how long the traffic after a shared stall is counted.
+const sharedAfter = 4 * time.Second
+
+// freezeAll makes everybody stand still for d.
+func (w *World) freezeAll(d time.Duration) {
+	for _, m := range w.all {
+		w.Freeze(m)
+	}
+	w.Run(d)
+	for _, m := range w.all {
+		w.Thaw(m)
+	}
 }
 
 func runOneWay(s Setup) Outcome {

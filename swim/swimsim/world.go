@@ -53,10 +53,12 @@ type World struct {
 	log     *Log
 	checker *checker
 	trace   trace
+	contacts
 
 	Steps uint64 // of all nodes
 	Sent  uint64 // datagrams
 	Bytes uint64 // in them
+	Dials uint64 // packets to a member with whom none had been exchanged for so long that the connection was gone
 }
 
 // epoch is the wall time at which every world begins.
@@ -69,7 +71,7 @@ func New(cfg Config) *World {
 	}
 	w := &World{
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x726f6c6c)),
-		members: map[swim.ID]*Member{}, byAddr: map[netip.AddrPort]*Member{},
+		members: map[swim.ID]*Member{}, byAddr: map[netip.AddrPort]*Member{}, contacts: contacts{},
 	}
 	if cfg.Log != nil {
 		w.log = newLog(w, *cfg.Log)

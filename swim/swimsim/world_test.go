@@ -155,7 +155,7 @@ func TestScenarios(t *testing.T) {
 		if o.Verdicts+o.Missed+o.Apart != 0 {
 			t.Errorf("%s: %d verdicts about the well, %d crashes missed, %d runs apart", sc.Name, o.Verdicts, o.Missed, o.Apart)
 		}
-		if rate, _ := o.Quiet.Rate(); rate == 0 {
+		if rate, _, _ := o.Quiet.Rate(); rate == 0 {
 			t.Errorf("%s: nothing was sent", sc.Name)
 		}
 	}

@@ -48,7 +48,7 @@ func columnsOf(sc swimsim.Scenario) []column {
 	return append(all,
 		column{"healthy: accused", func(r row) string { return fmt.Sprint(r.out.Suspicions) }},
 		column{"healthy: failed (views, in the log)", healthy},
-		column{"before: msgs, B a member·s", func(r row) string { return rate(r.out.Quiet) }},
+		column{"before: msgs, B a member·s, dials a member·min", func(r row) string { return rate(r.out.Quiet) }},
 		column{"under trouble", func(r row) string { return rate(r.out.Trouble) }},
 		column{"command", func(r row) string { return "`" + r.sc.Command(r.setup, r.first, r.seeds) + "`" }})
 }
@@ -98,6 +98,6 @@ func spread(values []time.Duration, quantiles ...float64) string {
 }
 
 func rate(t swimsim.Traffic) string {
-	datagrams, bytes := t.Rate()
-	return fmt.Sprintf("%.1f, %.0f", datagrams, bytes)
+	datagrams, bytes, dials := t.Rate()
+	return fmt.Sprintf("%.1f, %.0f, %.1f", datagrams, bytes, dials)
 }

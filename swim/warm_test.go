@@ -1,0 +1,176 @@
+package swim
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// crowd is a node among so many others that most of them are strangers to it, and the others answer pings while up says so.
+type crowd struct {
+	t    *testing.T
+	n    *Node
+	now  time.Duration
+	up   func(ID) bool
+	seen func(to ID, msg *message) // every datagram sent
+	due  []Input                   // acks, delivered at once
+}
+
+func newCrowd(t *testing.T, members int) *crowd {
+	n, err := New(Config{ID: "n1", Addr: testAddr(1), Seed: 1}, testEpoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &crowd{t: t, n: n, up: func(ID) bool { return true }, seen: func(ID, *message) {}}
+	var rows []*member
+	for i := 2; i <= members; i++ {
+		m := row(fmt.Sprintf("n%d", i), Alive, 1)
+		m.place = placeOf(testAddr(i))
+		rows = append(rows, m)
+	}
+	c.step(Tick())
+	c.step(ExchangeReply("n2", testAddr(2), seedState(rows...)))
+	c.run(20 * time.Second)
+	return c
+}
+
+// step takes an input and, at the same instant, what the others answer to what follows from it.
+func (c *crowd) step(in Input) {
+	c.due = append(c.due, in)
+	for len(c.due) > 0 {
+		in, c.due = c.due[0], c.due[1:]
+		for _, e := range c.n.Step(testEpoch.Add(c.now), in) {
+			var msg message
+			if e.Kind != EffectSend || decodeMessage(e.Data, &msg) != nil {
+				continue
+			}
+			c.seen(e.To.ID, &msg)
+			if msg.typ == messagePing && c.up(e.To.ID) {
+				ack := message{typ: messageAck, seq: msg.seq, incarnation: 1, digest: c.n.Digest()}
+				c.due = append(c.due, Datagram(e.To.ID, e.To.Addr, appendMessage(nil, &ack)))
+			}
+		}
+	}
+}
+
+func (c *crowd) run(d time.Duration) {
+	for end := c.now + d; ; {
+		deadline := c.n.Deadline().Sub(testEpoch)
+		if deadline > end {
+			c.now = end
+			return
+		}
+		c.now = max(c.now, deadline)
+		c.step(Tick())
+	}
+}
+
+func (c *crowd) warm(id ID) bool { return c.n.warm(c.n.find(id)) }
+
+// Members that stood still ask those with a warm connection whether they are back: a process of hundreds that stood still must
+// not dial itself to a standstill.
+func TestStalledMemberAsksWarmPeers(t *testing.T) {
+	c := newCrowd(t, 300)
+	asked := 0
+	c.seen = func(to ID, msg *message) {
+		if msg.typ == messagePing {
+			asked++
+			if !c.warm(to) {
+				t.Errorf("pings %s, which it has no connection with", to)
+			}
+		}
+	}
+	c.now += 3 * time.Second
+	c.step(Tick())
+	if asked < stallPings {
+		t.Errorf("%d pings, want %d at least", asked, stallPings)
+	}
+	if c.n.stall.timer != 0 {
+		t.Error("in doubt although it was answered")
+	}
+}
+
+// Whatever does not answer, a member asks few relays that it has no connection with.
+func TestColdRelaysAreBounded(t *testing.T) {
+	c := newCrowd(t, 300)
+	c.up = func(ID) bool { return false }
+	var cold []time.Duration
+	relays := 0
+	c.seen = func(to ID, msg *message) {
+		if msg.typ == messagePingReq {
+			relays++
+			if !c.warm(to) {
+				cold = append(cold, c.now)
+			}
+		}
+	}
+	c.run(time.Minute)
+	if relays == 0 || len(cold) == relays {
+		t.Fatalf("%d relays asked, %d of them strangers", relays, len(cold))
+	}
+	for i, at := range cold {
+		in := 0
+		for _, other := range cold[i:] {
+			if other-at < time.Second {
+				in++
+			}
+		}
+		if in > 2*coldRelays { // a period may begin within the second
+			t.Errorf("%d cold relays in the second from %v", in, at)
+		}
+	}
+}
+
+// News goes to peers with warm connections, and seldom to a stranger.
+func TestGossipIsWarm(t *testing.T) {
+	c := newCrowd(t, 300)
+	sent, strangers := 0, 0
+	c.seen = func(to ID, msg *message) {
+		if msg.typ == messageGossip {
+			sent++
+			if !c.warm(to) {
+				strangers++
+			}
+		}
+	}
+	const seconds = 200
+	for i := range seconds { // news without end
+		m := c.n.find(ID(fmt.Sprintf("n%d", 2+i)))
+		c.n.say(m, Medium)
+		c.run(time.Second)
+	}
+	if limit := seconds/strayPause + 1; strangers > limit || strangers == 0 {
+		t.Errorf("%d of %d to strangers in %d s, want 1 to %d", strangers, sent, seconds, limit)
+	}
+}
+
+// A sync costs a ping while views are equal, and an exchange when they are not (requirements 1.12).
+func TestSyncComparesDigestsFirst(t *testing.T) {
+	n, err := New(Config{ID: "n1", Addr: testAddr(1), Seed: 1}, testEpoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := row("n2", Alive, 1)
+	other.place = placeOf(testAddr(2))
+	n.Step(testEpoch, Tick())
+	n.Step(testEpoch, ExchangeReply("n2", testAddr(2), seedState(other)))
+	for _, differs := range []bool{false, true} {
+		n.Step(testEpoch.Add(10*time.Second), Tick())
+		n.effects = n.effects[:0]
+		n.sync()
+		var ping message
+		if len(n.effects) != 1 || n.effects[0].Kind != EffectSend || decodeMessage(n.effects[0].Data, &ping) != nil || ping.typ != messagePing {
+			t.Fatalf("a sync asks for %v, want one ping", n.effects)
+		}
+		ack := message{typ: messageAck, seq: ping.seq, incarnation: 1, digest: ping.digest}
+		if differs {
+			ack.digest++
+		}
+		effects := n.Step(testEpoch.Add(10*time.Second), Datagram("n2", testAddr(2), appendMessage(nil, &ack)))
+		exchanges := slices.ContainsFunc(effects, func(e Effect) bool { return e.Kind == EffectExchange })
+		if exchanges != differs {
+			t.Errorf("views differ: %v, exchanged: %v", differs, exchanges)
+		}
+	}
+}
