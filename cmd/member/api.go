@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,6 +31,7 @@ const (
 // question holds the flags of every command that asks a projector.
 type question struct {
 	api     string
+	access  *cli.API
 	timeout time.Duration
 	maxLag  time.Duration
 	output  *cli.Output
@@ -38,6 +40,7 @@ type question struct {
 func questionFlags(cmd *cobra.Command) *question {
 	q := &question{output: cli.OutputFlag(cmd.Flags())}
 	cmd.Flags().StringVar(&q.api, "api", apiDefault, "`URL` of a projector's API")
+	q.access = cli.APIFlags(cmd.Flags())
 	cmd.Flags().DurationVar(&q.timeout, "timeout", timeoutDefault, "how long to wait for an answer; exit status 5 after it")
 	cmd.Flags().DurationVar(&q.maxLag, "max-lag", 0,
 		"exit with status 4 when the answer is further behind the log than this; 0 takes any")
@@ -82,13 +85,11 @@ func (q *question) client() (*client, error) {
 	if err := positive("timeout", q.timeout); err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: q.timeout}).DialContext,
-		TLSHandshakeTimeout:   q.timeout,
-		ResponseHeaderTimeout: q.timeout,
+	asker, err := q.access.Client(base, q.timeout)
+	if err != nil {
+		return nil, err
 	}
-	return &client{base: base, http: &http.Client{Transport: transport}, timeout: q.timeout}, nil
+	return &client{base: base, http: asker, timeout: q.timeout}, nil
 }
 
 // get decodes the answer to one question into value, within the timeout, and returns its bytes on one line. Elements of
@@ -147,8 +148,8 @@ func (c *client) open(ctx context.Context, query url.Values, header http.Header,
 		if wrapped := new(url.Error); errors.As(err, &wrapped) {
 			err = wrapped.Err
 		}
-		return nil, fmt.Errorf("no projector answers at %s: %w: "+
-			"start one with `projector run` or `member dev`, or name another with --api", c.base, err)
+		return nil, fmt.Errorf("no projector answers at %s: %w: %s", c.base, err,
+			cmp.Or(cli.Unreached(err), "start one with `projector run` or `member dev`, or name another with --api"))
 	}
 	if response.StatusCode != http.StatusOK {
 		defer response.Body.Close()
@@ -193,6 +194,8 @@ func (p problem) err() error {
 		return cli.Errorf(cli.ErrTimeout, "%s", text)
 	case "bad-parameter", "unknown-parameter", "bad-id", "bad-body":
 		return cli.Errorf(cli.ErrUsage, "%s", text)
+	case "unauthorized":
+		return fmt.Errorf("%s: name a file that holds it with --token-file", p.Title)
 	default:
 		return errors.New(text)
 	}

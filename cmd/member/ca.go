@@ -46,20 +46,24 @@ func newCAInit() *cobra.Command {
 
 func newCAIssue() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "issue",
-		Short:   "Issue a member's certificate",
-		Example: "  member ca issue --dir pki --cluster default --id n1",
-		Args:    cobra.NoArgs,
+		Use:   "issue",
+		Short: "Issue a member's certificate",
+		Long: `Issue a member's certificate. With --host it also is what an HTTPS server there can show: projector run --http-cert, or member
+run --http-cert, whose clients then trust ca.pem with --api-ca.`,
+		Example: "  member ca issue --dir pki --cluster default --id n1\n" +
+			"  member ca issue --dir pki --cluster default --id projector --host projector.example.org,10.0.0.9",
+		Args: cobra.NoArgs,
 	}
 	dir, cluster := caFlags(cmd)
 	id := cmd.Flags().String("id", "", "the member's `ID` (required)")
 	validity := cmd.Flags().Duration("validity", certs.ValidityMember, "how long the certificate is good for")
+	hosts := cmd.Flags().StringSlice("host", nil, "`NAMES` or IP addresses of an HTTPS server that will show it, comma separated")
 	require(cmd, "id")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := positive("validity", *validity); err != nil {
 			return err
 		}
-		if err := certs.IssueFiles(*dir, *cluster, *id, time.Now(), *validity); err != nil {
+		if err := certs.IssueFiles(*dir, *cluster, *id, time.Now(), *validity, *hosts...); err != nil {
 			return caError(err)
 		}
 		return printPair(cmd, *dir, *id)

@@ -57,12 +57,7 @@ func guarded(serve http.HandlerFunc) http.HandlerFunc {
 
 // refuse answers with a problem, RFC 9457.
 func refuse(w http.ResponseWriter, status int, name, title string, err error) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(struct { // a client that is gone needs no answer
-		problem
-		Status int `json:"status"`
-	}{problem{"urn:rollcall:problem:" + name, title, err.Error()}, status})
+	httpserver.NewProblem(status, name, title, err.Error()).Write(w)
 }
 
 // memberTags is what the member says of its tags.

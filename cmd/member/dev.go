@@ -34,12 +34,13 @@ const (
 
 // dev is what the flags of member dev say.
 type dev struct {
-	nodes int
-	http  string
-	data  string
-	life  time.Duration
-	json  bool
-	log   *cli.Logging
+	nodes  int
+	http   string
+	access *httpserver.Access
+	data   string
+	life   time.Duration
+	json   bool
+	log    *cli.Logging
 }
 
 func newDev() *cobra.Command {
@@ -60,6 +61,7 @@ Everything is kept under --data and goes on there at the next start; without it,
 	f := cmd.Flags()
 	f.IntVar(&d.nodes, "nodes", 5, "how many members, n1 to n`N`")
 	f.StringVar(&d.http, "http", "127.0.0.1:8080", "`ADDRESS` of the API and the page; port 0 takes a free one")
+	d.access = httpserver.AccessFlags(f)
 	f.StringVar(&d.data, "data", "", "keep everything in this `DIR`")
 	f.DurationVar(&d.life, "for", 0, "leave by itself after this `TIME`; 0: not")
 	f.BoolVar(&d.json, "json", false, "print one CloudEvent a line and nothing else")
@@ -71,7 +73,7 @@ func (d *dev) run(cmd *cobra.Command) error {
 	if d.nodes < 1 || d.nodes > devcluster.NodesMax {
 		return cli.Errorf(cli.ErrUsage, "--nodes %d: want 1 to %d", d.nodes, devcluster.NodesMax)
 	}
-	if err := httpserver.CheckAddress(d.http); err != nil {
+	if err := d.access.Check(d.http); err != nil {
 		return cli.Errorf(cli.ErrUsage, "--http %w", err)
 	}
 	dir, cleanup, err := d.directory()
@@ -102,7 +104,7 @@ func (d *dev) directory() (dir string, cleanup func(), err error) {
 
 // serve runs the cluster until ctx ends, and then lets everybody leave.
 func (d *dev) serve(ctx context.Context, dir string, out io.Writer, log *slog.Logger) error {
-	server, err := httpserver.Listen(d.http, log)
+	server, err := httpserver.Listen(httpserver.Config{Address: d.http, Access: *d.access, Logger: log})
 	if err != nil {
 		return fmt.Errorf("--http: %w", err)
 	}
@@ -127,7 +129,7 @@ func (d *dev) serve(ctx context.Context, dir string, out io.Writer, log *slog.Lo
 	server.Start(handler)
 
 	p := &devPrinter{out: out, json: d.json}
-	p.header(cluster, server.Addr(), started)
+	p.header(cluster, server.URL(), started)
 	printing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var printer sync.WaitGroup
 	printer.Go(func() { p.follow(printing, cluster.Log(), started) })
@@ -204,22 +206,22 @@ type devPrinter struct {
 	moved   chan struct{} // closed and replaced whenever printed moves
 }
 
-func (p *devPrinter) header(c *devcluster.Cluster, address string, started time.Time) {
+func (p *devPrinter) header(c *devcluster.Cluster, url string, started time.Time) {
 	if p.json {
 		return
 	}
 	fmt.Fprintf(p.out, `%d members are up after %.1f s.
-  page      http://%s/
-  API       http://%s/v1/nodes
+  page      %s/
+  API       %s/v1/nodes
   log       %s, stream %s
 Try: open the page and crash n3, or
-  curl -X POST http://%s/dev/nodes/n3/crash
-  curl http://%s/v1/nodes/n3/history
-  curl -X POST http://%s/dev/nodes/n3/restart
+  curl -X POST %s/dev/nodes/n3/crash
+  curl %s/v1/nodes/n3/history
+  curl -X POST %s/dev/nodes/n3/restart
 Ctrl-C lets every member leave.
 
-`, len(c.NodeIDs()), time.Since(started).Seconds(), address, address, c.NATS(), events.StreamName(c.Projector().Cluster()),
-		address, address, address)
+`, len(c.NodeIDs()), time.Since(started).Seconds(), url, url, c.NATS(), events.StreamName(c.Projector().Cluster()),
+		url, url, url)
 }
 
 func (p *devPrinter) note(text string) {

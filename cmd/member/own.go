@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -27,12 +29,14 @@ const leavePoll = 50 * time.Millisecond
 // control holds the flags of the commands that talk to a running member.
 type control struct {
 	http    string
+	access  *cli.API
 	timeout time.Duration
 }
 
 func controlFlags(cmd *cobra.Command) *control {
 	c := &control{}
-	cmd.Flags().StringVar(&c.http, "http", "", "the member's own `ADDRESS`, its --http (required)")
+	cmd.Flags().StringVar(&c.http, "http", "", "the member's own `ADDRESS`, its --http, or https://ADDRESS (required)")
+	c.access = cli.APIFlags(cmd.Flags())
 	cmd.Flags().DurationVar(&c.timeout, "timeout", 30*time.Second, "how long to wait; exit status 5 after it")
 	require(cmd, "http")
 	cmd.GroupID = sectionAgent
@@ -41,27 +45,32 @@ func controlFlags(cmd *cobra.Command) *control {
 
 // ask sends one request to the member, and decodes the answer into value.
 func (c *control) ask(ctx context.Context, method, path string, body, value any) error {
-	if err := httpserver.CheckAddress(c.http); err != nil {
-		return cli.Errorf(cli.ErrUsage, "--http %w", err)
-	}
 	if err := positive("timeout", c.timeout); err != nil {
 		return err
 	}
+	base, err := c.base()
+	if err != nil {
+		return err
+	}
+	client, err := c.access.Client(base, c.timeout)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return fmt.Errorf("encode the request: %w", err)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+c.http+path, bytes.NewReader(raw))
+	request, err := http.NewRequestWithContext(ctx, method, base.JoinPath(path).String(), bytes.NewReader(raw))
 	if err != nil {
 		return fmt.Errorf("ask the member: %w", err)
 	}
-	transport := &http.Transport{DisableKeepAlives: true}
-	response, err := (&http.Client{Transport: transport}).Do(request)
+	response, err := client.Do(request)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return cli.Errorf(cli.ErrTimeout, "no answer from %s within --timeout %v", c.http, c.timeout)
 	case err != nil:
-		return fmt.Errorf("%w: no member answers at %s: give it --http there", err, c.http)
+		return fmt.Errorf("%w: no member answers at %s: %s", err, c.http, cmp.Or(cli.Unreached(err), "give it --http there"))
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
@@ -71,6 +80,21 @@ func (c *control) ask(ctx context.Context, method, path string, body, value any)
 		return fmt.Errorf("the answer of %s is not a member's: %w", c.http, err)
 	}
 	return nil
+}
+
+// base is where the member is: on this machine, unless the connection is secret.
+func (c *control) base() (*url.URL, error) {
+	if strings.HasPrefix(c.http, "https://") {
+		base, err := url.Parse(c.http)
+		if err != nil || base.Host == "" {
+			return nil, cli.Errorf(cli.ErrUsage, "--http %q: want HOST:PORT or https://HOST:PORT", c.http)
+		}
+		return base, nil
+	}
+	if err := httpserver.CheckAddress(c.http); err != nil {
+		return nil, cli.Errorf(cli.ErrUsage, "--http %w; with TLS, say https://", err)
+	}
+	return &url.URL{Scheme: "http", Host: c.http}, nil
 }
 
 func newLeave() *cobra.Command {

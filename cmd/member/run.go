@@ -38,6 +38,7 @@ type runFlags struct {
 	profile, onMinority string
 	tags                []string
 	data, http          string
+	access              *httpserver.Access
 	log                 *cli.Logging
 }
 
@@ -71,7 +72,8 @@ the directory. The stream is made by the projector.`,
 	f.StringVar(&r.profile, "profile", "default", "how soon a member that stands still is held failed: fast, default or patient")
 	f.StringVar(&r.onMinority, "on-minority", "warn", "what to do on the smaller side of a partition: warn, read-only or leave")
 	f.StringVar(&r.data, "data", "", "`DIR` of what must survive a restart, the member's own (required)")
-	f.StringVar(&r.http, "http", "", "serve health, metrics and control (member leave, tag) at this `ADDRESS`; loopback only")
+	f.StringVar(&r.http, "http", "", "serve health, metrics and control (member leave, tag) at this `ADDRESS`; beyond loopback with TLS and a token")
+	r.access = httpserver.AccessFlags(f)
 	r.log = cli.LoggingFlags(f, slog.LevelInfo)
 	for _, name := range []string{"id", "nats", "cert", "key", "ca", "data"} {
 		require(cmd, name)
@@ -85,7 +87,7 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	if r.http != "" {
-		if err := httpserver.CheckAddress(r.http); err != nil {
+		if err := r.access.Check(r.http); err != nil {
 			return cli.Errorf(cli.ErrUsage, "--http %w", err)
 		}
 	}
@@ -100,7 +102,7 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 	}
 	var server *httpserver.Server
 	if r.http != "" { // before anybody is told of the member: a port that is taken is found out now
-		if server, err = httpserver.Listen(r.http, log); err != nil {
+		if server, err = httpserver.Listen(httpserver.Config{Address: r.http, Access: *r.access, Logger: log}); err != nil {
 			return fmt.Errorf("--http: %w", err)
 		}
 		defer server.Close()

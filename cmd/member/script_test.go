@@ -42,9 +42,10 @@ func (m leakChecked) Run() int {
 
 // TestScripts runs testdata/script. In a script, $API is a projector over a log in which three nodes joined, n3 was
 // suspected, accused and failed, and n2 left; $GONE is one that has stopped and $LATE one that does not answer. Nothing listens
-// at $FREE, and the projector at $TAKEN.
+// at $FREE, and the projector at $TAKEN. $SECURE is the projector behind TLS and a token, which the files $CA and $TOKEN open.
 func TestScripts(t *testing.T) {
 	_, api := serve(t, story())
+	secured := secure(t, api)
 	late := newSilentServer(t)
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
@@ -57,6 +58,9 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector would sleep a second in every process
 			env.Setenv("API", api)
+			env.Setenv("SECURE", secured.url)
+			env.Setenv("CA", secured.ca)
+			env.Setenv("TOKEN", secured.token)
 			env.Setenv("LATE", late)
 			env.Setenv("GONE", gone.URL)
 			env.Setenv("ALIEN", notOurs.URL)

@@ -44,7 +44,7 @@ func (s *scripted) follow(t *testing.T) (got []uint64, progress string, err erro
 	t.Helper()
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
-	c, err := (&question{api: server.URL, timeout: timeoutDefault}).client()
+	c, err := (&question{access: &cli.API{}, api: server.URL, timeout: timeoutDefault}).client()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -44,20 +46,34 @@ Exit status: 0 rebuilt, 1 failed, 5 not done within --timeout; the rebuild then 
 		Args:    cobra.NoArgs,
 	}
 	api := cmd.Flags().String("api", "http://127.0.0.1:8080", "`URL` of the projector's API")
+	access := cli.APIFlags(cmd.Flags())
 	timeout := cmd.Flags().Duration("timeout", 10*time.Minute, "how long to wait for the end")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if !strings.HasPrefix(*api, "http://") && !strings.HasPrefix(*api, "https://") {
+		base, err := url.Parse(*api)
+		if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" {
 			return cli.Errorf(cli.ErrUsage, "--api %q: want a URL such as http://127.0.0.1:8080", *api)
 		}
+		client, err := access.Client(base, rebuildAsk)
+		if err != nil {
+			return err
+		}
+		defer client.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(cmd.Context(), *timeout)
 		defer cancel()
-		return rebuild(ctx, strings.TrimSuffix(*api, "/"), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		r := rebuilder{client, base.JoinPath("v1", "projections")}
+		return r.run(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
 	return cmd
 }
 
-func rebuild(ctx context.Context, api string, out, progress io.Writer) error {
-	state, err := askProjections(ctx, http.MethodPost, api+"/v1/projections/"+rebuiltViews+"/rebuild")
+// rebuilder asks one projector.
+type rebuilder struct {
+	client *http.Client
+	views  *url.URL // /v1/projections
+}
+
+func (r rebuilder) run(ctx context.Context, out, progress io.Writer) error {
+	state, err := r.ask(ctx, http.MethodPost, r.views.JoinPath(rebuiltViews, "rebuild"))
 	if err != nil {
 		return err
 	}
@@ -70,13 +86,13 @@ func rebuild(ctx context.Context, api string, out, progress io.Writer) error {
 		case <-ctx.Done():
 			return cli.Errorf(cli.ErrTimeout, "the rebuild goes on: %v; member status shows how far it is", state)
 		}
-		if state, err = askProjections(ctx, http.MethodGet, api+"/v1/projections"); err != nil {
+		if state, err = r.ask(ctx, http.MethodGet, r.views); err != nil {
 			return err
 		}
 	}
 	switch {
 	case state == nil:
-		return fmt.Errorf("%s does not say what became of the rebuild", api)
+		return fmt.Errorf("%s does not say what became of the rebuild", r.views)
 	case state.Error != "":
 		return fmt.Errorf("the rebuild failed, the views are as they were: %s", state.Error)
 	case state.Changed:
@@ -98,30 +114,30 @@ func (r *rebuilding) String() string {
 		strings.Repeat("#", done), strings.Repeat(".", width-done), r.Position, r.Target, r.SecondsLeft)
 }
 
-// askProjections sends one request and returns what the answer says of the rebuild; nil when it says nothing.
-func askProjections(ctx context.Context, method, url string) (*rebuilding, error) {
+// ask sends one request and returns what the answer says of the rebuild; nil when it says nothing.
+func (r rebuilder) ask(ctx context.Context, method string, to *url.URL) (*rebuilding, error) {
 	ctx, cancel := context.WithTimeout(ctx, rebuildAsk)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	req, err := http.NewRequestWithContext(ctx, method, to.String(), nil)
 	if err != nil {
 		return nil, cli.Errorf(cli.ErrUsage, "--api: %w", err)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := r.client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("%w; start one with: projector run", err)
+		return nil, fmt.Errorf("%w; %s", err, cmp.Or(cli.Unreached(err), "start one with: projector run"))
 	}
 	defer res.Body.Close()
 	body := io.LimitReader(res.Body, answerMax)
 	if res.StatusCode != http.StatusOK {
 		var problem struct{ Title, Detail string }
 		_ = json.NewDecoder(body).Decode(&problem) // what is no problem document leaves the status
-		return nil, fmt.Errorf("%s answers %s: %s: %s", url, res.Status, problem.Title, problem.Detail)
+		return nil, fmt.Errorf("%s answers %s: %s: %s", to, res.Status, problem.Title, problem.Detail)
 	}
 	var answer struct {
 		Rebuild *rebuilding `json:"rebuild"`
 	}
 	if err := json.NewDecoder(body).Decode(&answer); err != nil {
-		return nil, fmt.Errorf("the answer of %s: %w", url, err)
+		return nil, fmt.Errorf("the answer of %s: %w", to, err)
 	}
 	return answer.Rebuild, nil
 }

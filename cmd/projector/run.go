@@ -37,6 +37,7 @@ type runFlags struct {
 	natsListen string
 	replicas   int
 	http, data string
+	access     *httpserver.Access
 	dns        string
 	mirror     bool
 	service    bool
@@ -63,7 +64,8 @@ disk before it is acknowledged. With --nats, durability is what those servers' s
 	r.nats = nats.ConnectionFlags(f, "`URL` of NATS, several separated by commas; empty: run a server here")
 	f.StringVar(&r.natsListen, "nats-listen", "127.0.0.1:4222", "`ADDRESS` of the embedded NATS server; loopback only")
 	f.IntVar(&r.replicas, "replicas", 1, "copies of the stream, on as many servers; 1 to 5")
-	f.StringVar(&r.http, "http", "127.0.0.1:8080", "`ADDRESS` of the API and the page; loopback only; port 0 takes a free one")
+	f.StringVar(&r.http, "http", "127.0.0.1:8080", "`ADDRESS` of the API and the page; beyond loopback with TLS and a token; port 0 takes a free one")
+	r.access = httpserver.AccessFlags(f)
 	f.StringVar(&r.dns, "dns", "", "answer DNS at this `ADDRESS`, such as 127.0.0.1:5353; loopback only; empty: do not")
 	f.BoolVar(&r.mirror, "kv-mirror", false, "keep one key a node in the NATS bucket ROLLCALL_<cluster>_nodes")
 	f.BoolVar(&r.service, "nats-service", false, "answer at svc.rollcall.<cluster>.nodes, services and pick, as a NATS service")
@@ -83,14 +85,14 @@ func (r *runFlags) check() error {
 	case r.nats.URL == "" && r.replicas > 1:
 		return cli.Errorf(cli.ErrUsage, "--replicas %d: the embedded server is alone; name servers with --nats", r.replicas)
 	}
-	if err := httpserver.CheckAddress(r.http); err != nil {
+	if err := r.access.Check(r.http); err != nil {
 		return cli.Errorf(cli.ErrUsage, "--http %w", err)
 	}
 	if r.dns == "" {
 		return nil
 	}
 	if err := httpserver.CheckAddress(r.dns); err != nil {
-		return cli.Errorf(cli.ErrUsage, "--dns %w", err)
+		return cli.Errorf(cli.ErrUsage, "--dns %w, and DNS has no access control: listen at 127.0.0.1", err)
 	}
 	return nil
 }
@@ -101,7 +103,7 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 	}
 	ctx := cmd.Context()
 	log := r.log.Logger(cmd.ErrOrStderr())
-	server, err := httpserver.Listen(r.http, log)
+	server, err := httpserver.Listen(httpserver.Config{Address: r.http, Access: *r.access, Logger: log})
 	if err != nil {
 		return fmt.Errorf("--http: %w", err)
 	}

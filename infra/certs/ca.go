@@ -10,7 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -95,11 +98,16 @@ func (ca *CA) Cluster() string { return ca.cluster }
 func (ca *CA) CertPEM() []byte { return encodePEM(pemCertificate, ca.cert.Raw) }
 
 // Issue signs a certificate for a member, with a new key: SAN spiffe://rollcall/<cluster>/<id>, for clients and servers.
-// It holds from five minutes before now for validity; zero means [ValidityMember]. The error is [ErrName], or
-// [ErrExpired] when the certificate would outlive the CA's own.
-func (ca *CA) Issue(id string, now time.Time, validity time.Duration) (certPEM, keyPEM []byte, err error) {
+// It holds from five minutes before now for validity; zero means [ValidityMember]. With hosts, names or IP addresses, it also
+// is what an HTTPS server there shows to clients that trust the CA. The error is [ErrName], or [ErrExpired] when the certificate
+// would outlive the CA's own.
+func (ca *CA) Issue(id string, now time.Time, validity time.Duration, hosts ...string) (certPEM, keyPEM []byte, err error) {
 	if !validName(id) {
 		return nil, nil, fmt.Errorf("id %q: %w: use 1 to %d of A-Z a-z 0-9 _ -", id, ErrName, idMax)
+	}
+	names, addresses, err := splitHosts(hosts)
+	if err != nil {
+		return nil, nil, err
 	}
 	if validity, err = validityOr(validity, ValidityMember); err != nil {
 		return nil, nil, err
@@ -125,6 +133,8 @@ func (ca *CA) Issue(id string, now time.Time, validity time.Duration) (certPEM, 
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
+		DNSNames:              names,
+		IPAddresses:           addresses,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, &key.PublicKey, ca.key)
 	if err != nil {
@@ -180,6 +190,33 @@ func validityOr(validity, standard time.Duration) (time.Duration, error) {
 	default:
 		return validity, nil
 	}
+}
+
+// hostName is a DNS name without a final dot; digits and dots alone are an address, or a mistake.
+var hostName = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+
+// splitHosts tells names from addresses.
+func splitHosts(hosts []string) (names []string, addresses []net.IP, err error) {
+	for _, host := range hosts {
+		switch ip := net.ParseIP(host); {
+		case ip != nil:
+			addresses = append(addresses, ip)
+		case len(host) <= 253 && hostName.MatchString(host):
+			names = append(names, host)
+		default:
+			return nil, nil, fmt.Errorf("host %q: %w: want a DNS name or an IP address", host, ErrName)
+		}
+	}
+	return names, addresses, nil
+}
+
+// hostsOf are the hosts that a certificate was issued for.
+func hostsOf(cert *x509.Certificate) []string {
+	hosts := slices.Clone(cert.DNSNames)
+	for _, ip := range cert.IPAddresses {
+		hosts = append(hosts, ip.String())
+	}
+	return hosts
 }
 
 // validName reports whether s can name a cluster or a member: the same letters everywhere, also a NATS token.

@@ -83,6 +83,30 @@ func TestIssuedCertificate(t *testing.T) {
 }
 
 // TestCAIsConstrained: with its key alone nobody can make another authority, or a name outside Rollcall.
+// A certificate can be for hosts too: a server's clients that trust the CA then trust it there, and a rotation keeps that.
+func TestHosts(t *testing.T) {
+	p := newPKI(t, "c1")
+	must(t, IssueFiles(p.dir, "c1", "web", time.Now(), 0, "web.example.org", "10.0.0.9", "fd00::9", "localhost"))
+	_, err := Rotate(p.dir, time.Now(), 0)
+	must(t, err)
+	identity, err := p.load("web")
+	must(t, err)
+	leaf := identity.Certificate().Leaf
+	for host, want := range map[string]bool{
+		"web.example.org": true, "10.0.0.9": true, "fd00::9": true, "localhost": true,
+		"example.org": false, "10.0.0.8": false, "x.localhost": false,
+	} {
+		if _, err := leaf.Verify(x509.VerifyOptions{Roots: identity.Roots(), DNSName: host}); (err == nil) != want {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+	for _, host := range []string{"", "a b", "*.example.org", "-x", "10.0.0", "x.", "http://x", "10.0.0.9:80", strings.Repeat("x", 64)} {
+		if err := IssueFiles(p.dir, "c1", "other", time.Now(), 0, host); !errors.Is(err, ErrName) {
+			t.Errorf("%q: %v, want ErrName", host, err)
+		}
+	}
+}
+
 func TestCAIsConstrained(t *testing.T) {
 	ca, err := NewCA("blue", time.Now(), 0)
 	must(t, err)

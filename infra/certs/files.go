@@ -70,9 +70,9 @@ func OpenCA(dir string) (*CA, error) {
 	return &CA{cluster: cert.Subject.OrganizationalUnit[0], cert: cert, key: key}, nil
 }
 
-// IssueFiles signs a certificate for a member with the authority in dir: dir/ID.pem and dir/ID-key.pem (mode 0600). The
+// IssueFiles signs a certificate as [CA.Issue] does with the authority in dir: dir/ID.pem and dir/ID-key.pem (mode 0600). The
 // cluster must be the authority's own: [ErrCluster]. It never overwrites: [ErrExists]; renew with [Rotate].
-func IssueFiles(dir, cluster, id string, now time.Time, validity time.Duration) error {
+func IssueFiles(dir, cluster, id string, now time.Time, validity time.Duration, hosts ...string) error {
 	// Such a member's files would be the CA's, or the key of another member.
 	if id == "ca" || strings.HasSuffix(id, "-key") {
 		return fmt.Errorf("id %q: %w: files of that name mean something else: choose another", id, ErrName)
@@ -85,15 +85,15 @@ func IssueFiles(dir, cluster, id string, now time.Time, validity time.Duration) 
 		return fmt.Errorf("CA in %s: %w: it signs members of %q, not of %q: name its cluster, or make a CA for this one",
 			dir, ErrCluster, ca.cluster, cluster)
 	}
-	certPEM, keyPEM, err := ca.Issue(id, now, validity)
+	certPEM, keyPEM, err := ca.Issue(id, now, validity, hosts...)
 	if err != nil {
 		return err
 	}
 	return writeNew(filepath.Join(dir, id+suffix), certPEM, filepath.Join(dir, id+keySuffix), keyPEM)
 }
 
-// Rotate renews, with new keys, every member certificate that lies beside the authority in dir, and returns their ids in
-// order. The CA itself stays. Each file is replaced in one step, the key before the certificate; a member that looks in
+// Rotate renews, with new keys and the same hosts, every member certificate that lies beside the authority in dir, and returns
+// their ids in order. The CA itself stays. Each file is replaced in one step, the key before the certificate; a member that looks in
 // between finds that they don't match and looks again. On error, those named in the answer are renewed already.
 func Rotate(dir string, now time.Time, validity time.Duration) ([]string, error) {
 	ca, err := OpenCA(dir)
@@ -128,7 +128,7 @@ func Rotate(dir string, now time.Time, validity time.Duration) ([]string, error)
 			return ids, fmt.Errorf("%s: %w: it names %s/%s, and here belongs %s/%s: move it away",
 				certName, ErrIdentity, cluster, named, ca.cluster, id)
 		}
-		certPEM, keyPEM, err := ca.Issue(id, now, validity)
+		certPEM, keyPEM, err := ca.Issue(id, now, validity, hostsOf(cert)...)
 		if err != nil {
 			return ids, err
 		}

@@ -2,9 +2,7 @@ package httpserver_test
 
 import (
 	"bufio"
-	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -20,27 +18,14 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
 }
 
-func TestCheckAddress(t *testing.T) {
-	for _, address := range []string{"127.0.0.1:8080", "127.0.0.2:0", "localhost:80", "[::1]:8080"} {
-		if err := httpserver.CheckAddress(address); err != nil {
-			t.Errorf("%s: %v", address, err)
-		}
-	}
-	for _, address := range []string{":8080", "0.0.0.0:8080", "[::]:8080", "10.0.0.1:80", "example.org:80", "localhost.example.org:80"} {
-		if err := httpserver.CheckAddress(address); !errors.Is(err, httpserver.ErrNotLoopback) {
-			t.Errorf("%s: error %v, want ErrNotLoopback", address, err)
-		}
-	}
-	for _, address := range []string{"", "127.0.0.1", "::1"} {
-		if err := httpserver.CheckAddress(address); err == nil || errors.Is(err, httpserver.ErrNotLoopback) {
-			t.Errorf("%q: error %v, want one about the form", address, err)
-		}
-	}
-}
-
 func listen(t *testing.T, address string) *httpserver.Server {
 	t.Helper()
-	s, err := httpserver.Listen(address, slog.New(slog.DiscardHandler))
+	return listenAs(t, httpserver.Config{Address: address})
+}
+
+func listenAs(t *testing.T, cfg httpserver.Config) *httpserver.Server {
+	t.Helper()
+	s, err := httpserver.Listen(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +42,7 @@ func TestListenRefuses(t *testing.T) {
 	for name, address := range map[string]string{
 		"taken": first.Addr(), "not loopback": "0.0.0.0:0", "no port": "127.0.0.1:http-alt-that-is-none",
 	} {
-		if s, err := httpserver.Listen(address, slog.New(slog.DiscardHandler)); err == nil {
+		if s, err := httpserver.Listen(httpserver.Config{Address: address}); err == nil {
 			t.Errorf("%s: %s is listened at", name, s.Addr())
 			s.Close()
 		}

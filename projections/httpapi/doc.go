@@ -16,7 +16,7 @@
 // The event stream sends each position once and in order, resumes from Last-Event-ID, and ends with an event named
 // "end" that says why when the server ends it: a projector that stops, or a client too slow to follow.
 //
-// Limits: there is no authentication here; serve it on loopback or behind something that has it. At most StreamsMax
+// Limits: who may ask is not asked here, but by what serves the handler: infra/httpserver, with TLS and tokens. At most StreamsMax
 // streams are open at once, and whose turn it is is remembered for TurnsMax filters. A POST is answered only when no other site
 // can have sent it; the routes under /dev exist only when Config.Dev is set.
 package httpapi
