@@ -43,15 +43,30 @@
 //	    … whose quorum can have stood when it was decided                  note
 //	I10 a position comes again                                             violation
 //	I15 cannot be read, or breaks a bound                                  violation
+//	    of one group more than the views keep                              note
+//
+// # Plans
+//
+// An event of an assignment group names the newest event of its group, and a plan the position up to which its author had
+// read everything. So the group is judged as a node is, and the nodes in its plan as they were at that position:
+//
+//	I3  plans while another directs, or resigns what it does not direct    violation
+//	    its author was no live member, up to where it had read             violation
+//	    … or directs no more, or has failed or left since                  note
+//	    says of a worker that it failed or left, and it had not            violation
+//	I5  made before the group's newest event, or on what was to come       violation
+//	    a worker was no live member, or suspect and is given a shard       violation
+//	    its moves are not what it changes                                  violation
+//	    … by what workers did since                                        note
 //
 // Accusations that came late or changed nothing (kind accused) are evidence and never a finding.
 //
 // # Limits
 //
-// That an observation is true cannot be told from the log, nor that nothing was withheld. Events of assignment groups are
-// counted, and their ids and positions looked at, but not judged. Behind a missing position the rest is judged as if the missing events
-// had not been: findings about the same nodes may follow from the gap.
+// That an observation is true cannot be told from the log, nor that nothing was withheld. Of a plan it is not judged whether
+// its workers match its selector, nor how evenly it spreads. Behind a missing position the rest is judged as if the missing
+// events had not been: findings about the same nodes may follow from the gap.
 //
-// Memory grows with the log: about [IDCost] bytes an event, to tell exactly whether an id was used before; one instant for each
-// pair of an author and a node; and the roll.
+// Memory grows with the log: about [IDCost] bytes an event, to tell exactly whether an id was used before; 16 bytes a change
+// of a node's state; one instant for each pair of an author and a node or group; and the roll.
 package verify

@@ -22,6 +22,7 @@ type Finding struct {
 	Rule     string      `json:"rule"` // the invariant, "I1" to "I15"
 	Position uint64      `json:"position"`
 	Node     string      `json:"node,omitempty"`
+	Group    string      `json:"group,omitempty"`
 	Author   string      `json:"author,omitempty"`
 	Kind     events.Kind `json:"kind,omitempty"`
 	Text     string      `json:"text"`
@@ -32,7 +33,7 @@ func (f Finding) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s at position %d", f.Severity, f.Rule, f.Position)
 	if f.Kind != "" {
-		fmt.Fprintf(&b, ", %s of %s by %s", f.Kind, f.Node, f.Author)
+		fmt.Fprintf(&b, ", %s of %s by %s", f.Kind, f.Node+f.Group, f.Author)
 	}
 	b.WriteString(": ")
 	b.WriteString(f.Text)
@@ -44,7 +45,7 @@ type Summary struct {
 	Cluster    string `json:"cluster"`
 	Position   uint64 `json:"position"` // of the last event read
 	Events     uint64 `json:"events"`   // about nodes, and readable
-	Groups     uint64 `json:"groups"`   // events of assignment groups: not judged
+	Groups     uint64 `json:"groups"`   // events of assignment groups, and readable
 	Nodes      int    `json:"nodes"`    // ever named
 	Live       int    `json:"live"`     // alive or suspect at the end
 	Applied    uint64 `json:"applied"`

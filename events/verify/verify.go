@@ -19,8 +19,10 @@ type Verifier struct {
 	report  func(Finding)
 	roll    *events.Roll
 	seen    map[uuid.UUID]uint64  // event id to position
-	spoke   map[[2]string]instant // author and node to the latest time it named
+	spoke   map[[3]string]instant // author, node and group to the latest time it named
 	quorums *quorums
+	nodes   *history
+	groups  *groups
 	sum     Summary
 }
 
@@ -31,9 +33,10 @@ type instant struct {
 
 // New returns a verifier of the log of cluster that hands each finding to report.
 func New(cluster string, report func(Finding)) *Verifier {
+	nodes := newHistory()
 	return &Verifier{
-		report: report, roll: events.NewRoll(cluster), seen: make(map[uuid.UUID]uint64), spoke: make(map[[2]string]instant),
-		quorums: newQuorums(), sum: Summary{Cluster: cluster},
+		report: report, roll: events.NewRoll(cluster), seen: make(map[uuid.UUID]uint64), spoke: make(map[[3]string]instant),
+		quorums: newQuorums(), nodes: nodes, groups: newGroups(nodes), sum: Summary{Cluster: cluster},
 	}
 }
 
@@ -60,8 +63,10 @@ func (v *Verifier) Next(position uint64, subject string, body []byte) error {
 	case err != nil:
 		v.sum.Position = position
 		ev, _ := events.ParseSubject(subject) // as much of it as there is
-		v.find(Finding{Severity: Violation, Rule: "I15", Position: position, Node: ev.Node, Author: ev.Author, Kind: ev.Kind,
-			Text: fmt.Sprintf("it cannot be read: %v", err)})
+		if ev.Group != "" && ev.Cluster == v.sum.Cluster {
+			v.groups.unreadable(ev.Group, position)
+		}
+		v.about(events.Recorded{Event: ev, Position: position}, Violation, "I15", fmt.Sprintf("it cannot be read: %v", err))
 		return nil
 	}
 	v.sum.Position = position
@@ -97,22 +102,32 @@ func (v *Verifier) event(rec events.Recorded) {
 	before, _ := v.roll.Node(rec.Node)
 	author, _ := v.roll.Node(rec.Author)
 	out := v.roll.Apply(rec)
-	v.count(out)
+	v.count(out.Result)
 	if f, ok := v.judge(rec, before, author.State, out); ok {
 		v.about(rec, f.Severity, f.Rule, f.Text)
 	}
 	if after, _ := v.roll.Node(rec.Node); after.LastPosition == rec.Position { // else it is of another cluster
 		v.quorums.follow(before, after, v.roll.Live())
+		v.nodes.follow(rec.Position, rec.Node, before.State, after.State)
 	}
 }
 
-// group looks at what all events have in common. Who directs a group, and what follows from that, the assignments view says.
+// group judges an event of a group by what the log says of its nodes, then and now.
 func (v *Verifier) group(rec events.Recorded) {
 	if first, twice := v.identify(rec.ID, rec.Position); twice {
 		v.about(rec, Violation, "I2", fmt.Sprintf("its id %s was used at position %d", rec.ID, first))
 	}
-	if rec.Mismatch != "" {
-		v.about(rec, Violation, "I3", rec.Mismatch)
+	v.order(rec)
+	if rec.Cluster != v.sum.Cluster {
+		v.count(events.Refused)
+		v.about(rec, Violation, "I3", "it is of another cluster")
+		return
+	}
+	result, found := v.groups.judge(&rec)
+	v.count(result)
+	if len(found) > 0 {
+		f := worst(found)
+		v.about(rec, f.Severity, f.Rule, f.Text)
 	}
 }
 
@@ -128,10 +143,10 @@ func (v *Verifier) identify(text string, position uint64) (first uint64, twice b
 	return first, twice
 }
 
-// order compares the time that the author names with the latest it named about this node. Its events about other nodes are
-// written at the same time, in no order.
+// order compares the time that the author names with the latest it named about this node or group. Its events about others
+// are written at the same time, in no order.
 func (v *Verifier) order(rec events.Recorded) {
-	key := [2]string{rec.Author, rec.Node}
+	key := [3]string{rec.Author, rec.Node, rec.Group}
 	last, spoke := v.spoke[key]
 	if spoke && rec.Time.Before(last.at) {
 		v.about(rec, Note, "I4", fmt.Sprintf("its author's time goes back by %v, to before its event at position %d",
@@ -141,8 +156,8 @@ func (v *Verifier) order(rec events.Recorded) {
 	v.spoke[key] = instant{rec.Time, rec.Position}
 }
 
-func (v *Verifier) count(out events.Outcome) {
-	switch out.Result {
+func (v *Verifier) count(result events.Result) {
+	switch result {
 	case events.Applied:
 		v.sum.Applied++
 	case events.Evident:
@@ -156,7 +171,8 @@ func (v *Verifier) count(out events.Outcome) {
 
 func (v *Verifier) about(rec events.Recorded, severity Severity, rule, text string) {
 	v.find(Finding{
-		Severity: severity, Rule: rule, Position: rec.Position, Node: rec.Node, Author: rec.Author, Kind: rec.Kind, Text: text,
+		Severity: severity, Rule: rule, Position: rec.Position, Node: rec.Node, Group: rec.Group, Author: rec.Author,
+		Kind: rec.Kind, Text: text,
 	})
 }
 

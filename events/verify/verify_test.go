@@ -65,13 +65,6 @@ func five(t *testing.T) *book {
 	return b
 }
 
-// resign appends an event of a group.
-func (b *book) resign(id string) {
-	ev := b.event(events.Resigned, "", "n1", 0)
-	ev.ID, ev.Group = id, "g1"
-	b.append(ev)
-}
-
 // read verifies the log and returns the findings.
 func (b *book) read() ([]verify.Finding, verify.Summary) {
 	b.t.Helper()
@@ -111,13 +104,13 @@ func TestWholeLog(t *testing.T) {
 	b.say(events.Left, "n5", "n5", 3)
 	b.say(events.Partitioned, "n4", "n4", 2)
 	b.say(events.IDConflict, "n4", "n4", 2)
-	b.resign("01957600-0000-7000-8000-00000000ffff")
+	b.append(b.plan("n1", 20, "n2:s1", "-:s1"))
 	found, sum := b.read()
 	for _, f := range found {
 		t.Errorf("found %v", f)
 	}
 	want := verify.Summary{
-		Cluster: cluster, Position: 21, Events: 20, Groups: 1, Nodes: 5, Live: 4, Applied: 12, Evident: 6, Late: 2,
+		Cluster: cluster, Position: 21, Events: 20, Groups: 1, Nodes: 5, Live: 4, Applied: 13, Evident: 6, Late: 2,
 	}
 	if sum != want {
 		t.Errorf("summary %+v, want %+v", sum, want)
@@ -146,7 +139,9 @@ func TestPlantedFaults(t *testing.T) {
 			b.append(ev)
 		}, verify.Violation, "I2", 6, "used at position 2"},
 		{"a group's event uses an event's id (I2)", func(b *book) {
-			b.resign("01957600-0000-7000-8000-000000000002")
+			ev := b.plan("n1", 5, "n2:s1", "-:s1")
+			ev.ID = "01957600-0000-7000-8000-000000000002"
+			b.append(ev)
 		}, verify.Violation, "I2", 6, "used at position 2"},
 		{"the body names another author (I3)", func(b *book) {
 			suspect(b)
