@@ -285,7 +285,7 @@ func (m *Member) riseWhenStale() {
 	for {
 		select {
 		case incarnation := <-m.stale:
-			_ = m.agent.Rise(m.ctx, incarnation) // fails only when the member is closed
+			_ = m.agent.Rise(m.ctx, incarnation) // fails only when the member leaves or is closed
 		case <-m.ctx.Done():
 			return
 		}

@@ -29,7 +29,9 @@ func checkNode(t fataler, n *Node) {
 		}
 		if m.state.Live() {
 			live++
-			digest ^= digestOf(m.hash, m.incarnation)
+			if m.ref != selfRef || n.damp.timer == 0 { // whoever holds its return back is live to nobody else
+				digest ^= digestOf(m.hash, m.incarnation)
+			}
 		}
 		if m.state == Suspect {
 			suspects++

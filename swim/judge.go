@@ -30,6 +30,7 @@ func (n *Node) noticeStall() {
 		return
 	}
 	n.counters.Stalls++
+	n.damp.outage = n.now
 	n.stall.since = n.seq
 	n.stall.timer = n.timers.arm(timerProof, noRef, n.now+2*n.cfg.ProtocolPeriod)
 	for i := range n.probes {

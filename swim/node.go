@@ -49,6 +49,7 @@ type Node struct {
 	coldAsk  int           // relays asked without a warm connection
 	alarmed  time.Duration // last alarm
 	stall    stall
+	damp     damping
 	going    departure
 	started  bool
 	risen    time.Duration // when it last raised its incarnation
@@ -82,6 +83,7 @@ type Counters struct {
 	Missed      uint64 // probes whose direct pings went unanswered
 	Accusations uint64 // own accusations
 	Refutations uint64 // own refutations
+	Held        uint64 // own returns held back, because this member had failed too often
 	Verdicts    uint64 // own verdicts
 	RelaysFull  uint64 // indirect probes refused because too many are served already
 }
@@ -110,6 +112,7 @@ func New(cfg Config, now time.Time) (*Node, error) {
 		coldFrom:  never,
 		alarmed:   never,
 		risen:     never,
+		damp:      damping{outage: never},
 	}
 	n.queue.init()
 	n.rings = make([]ring, cfg.Rings)
@@ -169,6 +172,10 @@ func (n *Node) handle(in Input) {
 	case InputTags:
 		n.setTags(in.Tags)
 	case InputRise:
+		if n.going.leaving || in.Incarnation >= IncarnationMax-1 {
+			n.emit(Effect{Kind: EffectRefused})
+			return
+		}
 		n.rise(in.Incarnation, TransitionJoined, Evidence{Reason: "an earlier life is remembered"})
 	case InputLeave:
 		n.leave()
@@ -220,6 +227,8 @@ func (n *Node) holds(t timer) bool {
 		return n.healthTimer == t.id
 	case timerPartition:
 		return n.split.timer == t.id
+	case timerReturn:
+		return n.damp.timer == t.id
 	}
 	m := n.members[t.ref]
 	switch {
@@ -280,6 +289,8 @@ func (n *Node) run(t timer) {
 		n.checkHealth()
 	case timerPartition:
 		n.checkPartition()
+	case timerReturn:
+		n.comeBack()
 	}
 }
 

@@ -258,6 +258,9 @@ func (n *Node) judgeRelays(m *member, p *probe) {
 			}
 		}
 	}
+	if silent == p.asked && n.acked < p.sent {
+		n.damp.outage = n.now // nobody at all answers
+	}
 	evidence := n.evidenceOf(m, p)
 	asked, unchanged := p.asked, m.incarnation == p.incarnation
 	n.endProbe(p)

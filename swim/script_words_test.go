@@ -129,6 +129,8 @@ func (s *script) describe(e Effect) (kind, text string) {
 		return "member", fmt.Sprintf("forget %s", e.Member.ID)
 	case EffectGone:
 		return "gone", "gone"
+	case EffectRefused:
+		return "transition", "refused"
 	case EffectDouble:
 		return "transition", fmt.Sprintf("double of %s at %v", e.To.ID, e.To.Addr)
 	}

@@ -14,7 +14,9 @@ func (n *Node) aboutSelf(u *update, from Peer, o origin) {
 			n.say(n.self, Critical) // overtaken, but its author may have missed the refutation
 		}
 	case c.state == Suspect, c.state == Failed:
-		n.refute(u)
+		if !n.refute(u) {
+			return // it says nothing for now
+		}
 	default:
 		n.remembered(u, o)
 	}
@@ -23,13 +25,18 @@ func (n *Node) aboutSelf(u *update, from Peer, o origin) {
 	}
 }
 
-// refute answers an accusation or a verdict. In a life that nobody has answered yet it is an earlier one that is accused.
-func (n *Node) refute(u *update) {
-	if n.known {
+// refute answers an accusation or a verdict, now or, reporting false, later. In a life that nobody has answered yet it is an
+// earlier one that is accused.
+func (n *Node) refute(u *update) bool {
+	switch {
+	case !n.known:
+		n.rise(u.claim.incarnation, TransitionJoined, Evidence{Reason: "an earlier life is remembered"})
+	case n.holdBackReturn(u):
+		return false
+	default:
 		n.rise(u.claim.incarnation, TransitionRefuted, n.heldAgainst(u))
-		return
 	}
-	n.rise(u.claim.incarnation, TransitionJoined, Evidence{Reason: "an earlier life is remembered"})
+	return true
 }
 
 // remembersMax is how many times a period a member rises above lives that others remember. More often, it is no memory but
@@ -80,6 +87,7 @@ func (n *Node) rise(incarnation uint64, kind TransitionKind, evidence Evidence) 
 		n.feel(+1) // somebody could not reach us: perhaps we are slow (Lifeguard, section 4.1)
 	}
 	evidence.Previous, n.risen = n.self.incarnation, n.now
+	n.release()
 	n.adopt(n.self, claim{incarnation + 1, Alive})
 	n.report(Transition{Kind: kind, Own: true, Evidence: evidence}, n.self, Alive)
 	n.say(n.self, Critical)
@@ -87,10 +95,19 @@ func (n *Node) rise(incarnation uint64, kind TransitionKind, evidence Evidence) 
 
 // setTags replaces this member's tags under a higher incarnation.
 func (n *Node) setTags(tags Tags) {
-	if n.going.leaving || tags.Equal(n.self.tags()) || tags.Validate() != nil || n.self.incarnation >= IncarnationMax-1 {
+	switch {
+	case n.going.leaving, tags.Validate() != nil, n.self.incarnation >= IncarnationMax-1:
+		n.emit(Effect{Kind: EffectRefused})
+		return
+	case tags.Equal(n.self.tags()):
 		return
 	}
 	n.self.setTags(tags)
+	if n.damp.timer != 0 { // the others hear of them when it comes back
+		n.damp.retagged = true
+		n.emit(Effect{Kind: EffectMember, Member: n.export(n.self)})
+		return
+	}
 	previous := n.self.incarnation
 	n.adopt(n.self, claim{previous + 1, Alive})
 	n.report(Transition{Kind: TransitionTagged, Own: true, Evidence: Evidence{Previous: previous}}, n.self, Alive)
@@ -123,6 +140,7 @@ func (n *Node) leave() {
 	}
 	n.going = departure{leaving: true, since: n.seq, until: n.now + LeaveWait}
 	before := n.self.state
+	n.release()
 	n.adopt(n.self, claim{n.self.incarnation, Left})
 	n.report(Transition{Kind: TransitionLeft, Own: true}, n.self, before)
 	n.say(n.self, Critical)

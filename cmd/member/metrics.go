@@ -52,6 +52,8 @@ var memberFigures = []figure{
 		func(s rollcall.Status) int64 { return int64(s.Counters.Verdicts) }},
 	{"rollcall.stalls", "{stall}", "Times this member stood still and held its judgement.", true,
 		func(s rollcall.Status) int64 { return int64(s.Counters.Stalls) }},
+	{"rollcall.returns.held", "{return}", "Times this member stayed away for a while, because it had failed too often.", true,
+		func(s rollcall.Status) int64 { return int64(s.Counters.Held) }},
 	{"rollcall.packets.malformed", "{packet}", "Packets that broke a rule of the codec.", true,
 		func(s rollcall.Status) int64 { return int64(s.Counters.Malformed) }},
 	{"rollcall.inbox.dropped", "{packet}", "Datagrams that found the inbox full.", true,

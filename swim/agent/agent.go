@@ -23,6 +23,9 @@ const (
 // ErrClosed is returned after Close, and by what Close interrupts.
 var ErrClosed = errors.New("agent: closed")
 
+// ErrRefused is returned for tags and incarnations that come too late, because the member is leaving, or too high.
+var ErrRefused = errors.New("agent: refused: the member is leaving, or its incarnation is the highest there is")
+
 // Config of an Agent.
 type Config struct {
 	Node      swim.Config                    // required
@@ -69,14 +72,15 @@ type Status struct {
 	Live      int // members alive or suspect, this one included
 	Digest    uint64
 	Partition swim.Partition
+	ReturnsIn time.Duration // see swim.Node.ReturnsIn: how long it stays away for having failed too often; 0 as a rule
 	Counters  swim.Counters
 	Dropped   uint64 // datagrams that found the inbox full
 }
 
-// input is one thing for the loop; done, when not nil, is closed after its step.
+// input is one thing for the loop; done, when not nil, has room for one answer and gets it after its step.
 type input struct {
 	swim.Input
-	done  chan struct{}
+	done  chan error
 	reply chan []byte // of an exchange request
 }
 
@@ -127,7 +131,8 @@ func (a *Agent) Status() Status {
 	return s
 }
 
-// SetTags replaces this member's tags, under a higher incarnation, and waits until its own view says so.
+// SetTags replaces this member's tags, under a higher incarnation, and waits until its own view says so. A member that leaves
+// already answers ErrRefused.
 func (a *Agent) SetTags(ctx context.Context, tags swim.Tags) error {
 	if err := tags.Validate(); err != nil {
 		return fmt.Errorf("agent: tags: %w", err)
@@ -135,7 +140,8 @@ func (a *Agent) SetTags(ctx context.Context, tags swim.Tags) error {
 	return a.do(ctx, swim.SetTags(tags))
 }
 
-// Rise puts this member's incarnation above one that the log or a peer remembers.
+// Rise puts this member's incarnation above one that the log or a peer remembers. A member that leaves already answers
+// ErrRefused.
 func (a *Agent) Rise(ctx context.Context, incarnation uint64) error {
 	return a.do(ctx, swim.Rise(incarnation))
 }
@@ -161,7 +167,7 @@ func (a *Agent) Pause(ctx context.Context) (resume func(), err error) {
 
 // do hands the loop a command and waits until it is carried out.
 func (a *Agent) do(ctx context.Context, in swim.Input) error {
-	done := make(chan struct{})
+	done := make(chan error, 1)
 	select {
 	case a.inbox <- input{Input: in, done: done}:
 	case <-ctx.Done():
@@ -170,8 +176,8 @@ func (a *Agent) do(ctx context.Context, in swim.Input) error {
 		return ErrClosed
 	}
 	select {
-	case <-done:
-		return nil
+	case err := <-done:
+		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-a.ctx.Done():

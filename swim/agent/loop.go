@@ -50,7 +50,11 @@ func (r *runner) step(in input) {
 		in.Token = r.token
 		r.replies[r.token] = in.reply
 	}
+	var refused error
 	for _, e := range r.node.Step(time.Now(), in.Input) {
+		if e.Kind == swim.EffectRefused {
+			refused = ErrRefused
+		}
 		r.carryOut(e)
 	}
 	if to := r.node.Successor(); r.tether != nil && to != r.tethered {
@@ -59,7 +63,7 @@ func (r *runner) step(in input) {
 	}
 	r.publish()
 	if in.done != nil {
-		close(in.done)
+		in.done <- refused
 	}
 }
 
@@ -149,6 +153,7 @@ func (r *runner) publish() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.status = Status{
-		Self: r.node.Self(), Health: r.node.Health(), Live: r.node.Live(), Digest: r.node.Digest(), Partition: r.node.Partition(), Counters: r.node.Counters(),
+		Self: r.node.Self(), Health: r.node.Health(), Live: r.node.Live(), Digest: r.node.Digest(), Partition: r.node.Partition(),
+		ReturnsIn: r.node.ReturnsIn(), Counters: r.node.Counters(),
 	}
 }

@@ -185,7 +185,7 @@ func runFlipFlop(s Setup) Outcome {
 		t.w.Heal(c)
 		t.w.Run(3 * time.Second)
 	}
-	t.agree(time.Minute)
+	t.agree(2 * time.Minute) // a return may be held back for one
 	return t.done()
 }
 

@@ -1,0 +1,97 @@
+package swimsim_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"rollcall/swim"
+	"rollcall/swim/swimsim"
+)
+
+// When all members stand still together, as those of one host do, nobody is failed for it (I13), no stranger is dialled, and
+// two seconds later the traffic is what it was before.
+func TestSharedStallDoesNotFeedItself(t *testing.T) {
+	const members = 128
+	for _, stall := range []time.Duration{100 * time.Millisecond, 300 * time.Millisecond, 400 * time.Millisecond, time.Second} {
+		verdicts := 0
+		w := swimsim.New(swimsim.Config{Seed: 42, Watch: func(o swimsim.Observation) {
+			if o.Kind == swim.TransitionFailed {
+				verdicts++
+			}
+		}})
+		for i := range members {
+			w.Start(swimsim.Name(i))
+		}
+		w.Seed()
+		w.Run(40 * time.Second)
+		sent := w.Sent
+		w.Run(10 * time.Second)
+		before := float64(w.Sent-sent) / 10
+		for _, m := range w.Members() {
+			w.Freeze(m)
+		}
+		dials := w.Dials
+		w.Run(stall)
+		for _, m := range w.Members() {
+			w.Thaw(m)
+		}
+		w.Run(2 * time.Second)
+		if d := w.Dials - dials; d > members/8 {
+			t.Errorf("stall of %v: %d new connections", stall, d)
+		}
+		sent = w.Sent
+		w.Run(5 * time.Second)
+		if after := float64(w.Sent-sent) / 5; after > 1.1*before {
+			t.Errorf("stall of %v: %.0f datagrams/s afterwards, %.0f before", stall, after, before)
+		}
+		if verdicts > 0 {
+			t.Errorf("stall of %v: %d verdicts", stall, verdicts)
+		}
+	}
+}
+
+// A member whose link flip-flops comes and goes less and less often, and is back, in every view and in the log, once it is
+// whole (I14).
+func TestFlipFlopperIsDamped(t *testing.T) {
+	verdicts := map[uint64]time.Duration{} // by incarnation: when it was first held failed
+	w := swimsim.New(swimsim.Config{Seed: 7, Checked: true, Watch: func(o swimsim.Observation) {
+		if o.Kind == swim.TransitionFailed && o.Subject == "n5" {
+			if _, ok := verdicts[o.Incarnation]; !ok {
+				verdicts[o.Incarnation] = o.At
+			}
+		} else if o.Kind == swim.TransitionFailed {
+			t.Errorf("%s holds %s failed", o.By.ID, o.Subject)
+		}
+	}})
+	for i := range 32 {
+		w.Start(swimsim.Name(i))
+	}
+	w.Form()
+	w.Run(10 * time.Second)
+	from := w.Now()
+	for range 20 {
+		c := w.Cut(func(_, to *swimsim.Member) bool { return to.ID == "n5" })
+		w.Run(4 * time.Second)
+		w.Heal(c)
+		w.Run(3 * time.Second)
+	}
+	early, late := 0, 0
+	for _, at := range verdicts {
+		if at-from < 35*time.Second {
+			early++
+		} else if at-from > 105*time.Second {
+			late++
+		}
+	}
+	if early < 3 || late > 1 {
+		t.Errorf("%d verdicts in the first quarter, %d in the last: want 3 at least, and 1 at most", early, late)
+	}
+	if w.Member("n5").Node.Counters().Held == 0 {
+		t.Error("no return was held back")
+	}
+	w.Run(70 * time.Second)
+	if err := errors.Join(w.Err(), w.Disagreement()); err != nil {
+		t.Error(err)
+	}
+}
