@@ -16,9 +16,10 @@ import (
 )
 
 // A server that is shut down goes on waiting for the source of a stream, for as long as half a minute: one test makes such
-// a stream, whose source is nowhere.
+// streams, whose sources are nowhere.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*stream).setupMirrorConsumer.func3"),
 		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*stream).trySetupSourceConsumer.func3"))
 }
 
