@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,7 +41,8 @@ tls/ca.pem (--nats-ca), and nobody else's key.`,
 	f.StringVar(&cfg.Cluster, "cluster", "default", "`NAME` of the cluster")
 	f.StringSliceVar(&cfg.Members, "members", nil, "`IDS` of the members, comma separated (required)")
 	f.StringSliceVar(&cfg.Directors, "directors", nil, "`IDS` of those members that may direct assignment groups")
-	f.StringSliceVar(&cfg.Readers, "readers", []string{"projector"}, "`NAMES` of users that only read")
+	f.StringSliceVar(&cfg.Readers, "readers", []string{"projector"}, "`NAMES` of users that read and do not speak")
+	f.StringSliceVar(&cfg.Projectors, "projectors", []string{"projector"}, "`NAMES` of those of them that may also write what follows from the log")
 	f.StringSliceVar(&servers, "servers", nil, "one `HOST[:PORT[:ROUTEPORT]]` a server, comma separated (required)")
 	f.StringVar(&cfg.Dir, "dir", "", "write to this `DIRECTORY` (required)")
 	f.StringVar(&cfg.Path, "path", "", "where the directory will lie on the servers, if not where it is")
@@ -49,6 +51,9 @@ tls/ca.pem (--nats-ca), and nobody else's key.`,
 		require(cmd, name)
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if !f.Changed("projectors") && !slices.Contains(cfg.Readers, cfg.Projectors[0]) {
+			cfg.Projectors = nil // who names the readers names the projectors
+		}
 		for _, text := range servers {
 			server, err := nats.ParseServer(text)
 			if err != nil {

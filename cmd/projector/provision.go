@@ -9,6 +9,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/jslog"
 	"rollcall/infra/cli"
+	"rollcall/infra/kvmirror"
 	"rollcall/infra/nats"
 )
 
@@ -17,7 +18,8 @@ func newProvision() *cobra.Command {
 		Use:   "provision",
 		Short: "Make the stream of a cluster",
 		Long: `Make the stream of a cluster on NATS servers, as the user who may: the provisioner of "member nats config". A stream that
-is there is compared, never changed. A projector whose user may make the stream does it by itself.`,
+is there is compared, never changed. A projector whose user may make the stream does it by itself. The name of what is there
+now is printed.`,
 		Example: `  projector provision --cluster default --replicas 3 --nats tls://10.0.0.1:4222 --nats-ca tls/ca.pem \
     --nkey keys/provisioner.nk`,
 		Args: cobra.NoArgs,
@@ -25,6 +27,7 @@ is there is compared, never changed. A projector whose user may make the stream 
 	cluster := cmd.Flags().String("cluster", "default", "`NAME` of the cluster")
 	replicas := cmd.Flags().Int("replicas", 1, "copies of the stream, on as many servers; 1 to 5")
 	conn := nats.ConnectionFlags(cmd.Flags(), "`URL` of NATS, several separated by commas (required)")
+	mirror := cmd.Flags().Bool("kv-mirror", false, "make the bucket too that projector run --kv-mirror writes")
 	logging := cli.LoggingFlags(cmd.Flags(), slog.LevelWarn)
 	if err := cmd.MarkFlagRequired("nats"); err != nil {
 		panic(err) // the flag does not exist: a mistake in this program
@@ -43,7 +46,13 @@ is there is compared, never changed. A projector whose user may make the stream 
 			return err
 		}
 		defer log.Close()
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), events.StreamName(*cluster))
+		if _, err = fmt.Fprintln(cmd.OutOrStdout(), events.StreamName(*cluster)); err != nil || !*mirror {
+			return err
+		}
+		if err := kvmirror.Make(cmd.Context(), log.Conn(), *cluster, *replicas); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), kvmirror.Bucket(*cluster))
 		return err
 	}
 	return cmd

@@ -16,12 +16,16 @@ import (
 // Subjects of the JetStream API. The requests are made by hand where nats.go would choose otherwise: it reads single
 // messages from any replica once a stream allows direct gets, and what an append is decided on must come from the leader.
 const (
+	apiAccountInfo    = "$JS.API.INFO" // nats.go asks before it makes a bucket
 	apiStreamInfo     = "$JS.API.STREAM.INFO."
 	apiStreamCreate   = "$JS.API.STREAM.CREATE."
 	apiMessageGet     = "$JS.API.STREAM.MSG.GET."
 	apiConsumerCreate = "$JS.API.CONSUMER.CREATE."
 	apiConsumerNext   = "$JS.API.CONSUMER.MSG.NEXT."
 	apiConsumerDelete = "$JS.API.CONSUMER.DELETE."
+	apiDirectGet      = "$JS.API.DIRECT.GET."
+	apiStreamPurge    = "$JS.API.STREAM.PURGE."
+	flowControl       = "$JS.FC." // where who is pushed to answers
 )
 
 // lookTimeout bounds a look at the stream and the making of a consumer, which are tried again. Servers that have yet to

@@ -1,10 +1,8 @@
 package jslog_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -233,21 +231,6 @@ func readForeign(t *testing.T, subject string, header nats.Header, data []byte, 
 	}
 	if err := got.DataAs(&body); err != nil || body.Node != "n1" || body.Incarnation != 1 {
 		t.Errorf("data %+v (error %v), want node n1 at incarnation 1", body, err)
-	}
-}
-
-func TestSaysWhatAnAcknowledgementIsWorth(t *testing.T) {
-	srv := serve(t, t.TempDir(), "127.0.0.1:0")
-	for want, cfg := range map[string]jslog.Config{
-		"flushed to disk before": {InProcess: srv, Provision: true},
-		"a client cannot see":    {URL: srv.URL(), Provision: true},
-	} {
-		var out bytes.Buffer
-		cfg.Logger = slog.New(slog.NewTextHandler(&out, nil))
-		connect(t, cfg).Close()
-		if !strings.Contains(out.String(), "log ready") || !strings.Contains(out.String(), want) {
-			t.Errorf("at the start is logged:\n%s\nwant a line with %q", out.String(), want)
-		}
 	}
 }
 

@@ -8,8 +8,6 @@ import (
 	"net"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"rollcall/events"
 )
 
@@ -100,21 +98,4 @@ func (cfg Config) withDefaults() Config {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return cfg
-}
-
-// durability says what an acknowledgement is worth, as far as a client can know.
-func (cfg Config) durability() string {
-	if d, ok := cfg.InProcess.(durable); ok {
-		return d.Durability()
-	}
-	return "as the server's sync_interval has it, which a client cannot see: set \"always\", " +
-		"or a power cut takes up to two minutes of acknowledged events"
-}
-
-// where names the server of a connection for a log line.
-func (cfg Config) where(nc *nats.Conn) string {
-	if cfg.InProcess != nil {
-		return "in process"
-	}
-	return nc.ConnectedUrlRedacted()
 }

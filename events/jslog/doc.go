@@ -11,8 +11,8 @@
 // # What it promises
 //
 // An event that Append returned a position for is in the stream (I1), as durable as the server's sync setting makes it:
-// the embedded server flushes before it acknowledges; of any other server a client cannot see the setting, and the log
-// line at the start says so. Every append about a node names the same expectation filter, [events.NodeFilter], because a
+// the embedded server flushes before it acknowledges; other servers are asked, where the user may ask ([StatsSubject]), and
+// the log line at the start says what they answered, or that they could not be asked. Every append about a node names the same expectation filter, [events.NodeFilter], because a
 // replicated leader compares appends in flight by that string; of racing appends exactly one is stored. The event's id
 // goes along as message id, so that a retry within [duplicateWindow] is answered with the position of the first try.
 //

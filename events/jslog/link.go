@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -173,7 +174,11 @@ func (l *Log) dial() (*link, error) {
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { l.unreachable(k, err) }),
 		nats.ClosedHandler(func(nc *nats.Conn) { l.hungUp(k, nc.LastError()) }),
 		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
-			l.cfg.Logger.Warn("NATS reports an error", "cluster", l.cfg.Cluster, "error", err)
+			level := slog.LevelWarn
+			if strings.Contains(err.Error(), StatsSubject) { // who may not ask is told so by the line "log ready"
+				level = slog.LevelDebug
+			}
+			l.cfg.Logger.Log(l.ctx, level, "NATS reports an error", "cluster", l.cfg.Cluster, "error", err)
 			k.denied(strings.TrimSuffix(cmp.Or(nc.Opts.InboxPrefix, InboxShared), "."), err)
 		}),
 	}

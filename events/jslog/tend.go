@@ -91,9 +91,10 @@ func (l *Log) look() error {
 	epoch := k.current()
 	ctx, cancel := context.WithTimeout(epoch, lookTimeout)
 	defer cancel()
+	defer context.AfterFunc(l.ctx, cancel)()
 	info, err := l.inspect(ctx, k, l.found)
-	if epoch.Err() != nil {
-		return nil // the connection was lost meanwhile, and what comes next nudges
+	if epoch.Err() != nil || l.ctx.Err() != nil {
+		return nil // the connection was lost meanwhile, and what comes next nudges; or this is the end
 	}
 	status := Status{Connected: true, Ready: err == nil, Err: err}
 	var drifted error
@@ -107,10 +108,13 @@ func (l *Log) look() error {
 		}
 	default:
 		l.found = true
-		l.cfg.Logger.Info("log ready", "cluster", l.cfg.Cluster, "stream", l.stream, "server", l.cfg.where(k.nc),
-			"replicas", info.Config.Replicas, "last", info.State.LastSeq, "durability", l.cfg.durability())
 	}
 	l.setIn(epoch, status, drifted)
+	if err == nil { // what the servers say of themselves nobody waits for
+		durability, level := l.durability(ctx, k, info)
+		l.cfg.Logger.Log(ctx, level, "log ready", "cluster", l.cfg.Cluster, "stream", l.stream, "server", l.cfg.where(k.nc),
+			"replicas", info.Config.Replicas, "last", info.State.LastSeq, "durability", durability)
+	}
 	return err
 }
 

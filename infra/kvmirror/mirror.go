@@ -13,7 +13,8 @@
 //
 // Limits: the bucket follows the projector's views within moments and is no log of its own: a watcher may miss a state that
 // lasted only so long, never the last one. A parked node keeps the value it had. The bucket is a stream named KV_ROLLCALL_<cluster>_nodes;
-// the projector's NATS user must be allowed to make it, or find it made, to read it, and to publish below $KV.ROLLCALL_<cluster>_nodes.
+// the projector's NATS user must be allowed to make it, or find it made ([Make]), to read it, and to publish below
+// $KV.ROLLCALL_<cluster>_nodes.
 package kvmirror
 
 import (
@@ -171,15 +172,32 @@ func (m *Mirror) open(ctx context.Context) (jetstream.KeyValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	cluster := m.cfg.Projector.Cluster()
+	return open(ctx, js, m.cfg.Projector.Cluster(), m.cfg.Replicas)
+}
+
+// Make makes the bucket of a cluster, with replicas copies, if it is not there: for a projector whose NATS user may only write it.
+func Make(ctx context.Context, conn *nats.Conn, cluster string, replicas int) error {
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return err
+	}
+	_, err = open(ctx, js, cluster, replicas)
+	return err
+}
+
+func open(ctx context.Context, js jetstream.JetStream, cluster string, replicas int) (jetstream.KeyValue, error) {
 	bucket, err := js.KeyValue(ctx, Bucket(cluster))
 	if !errors.Is(err, jetstream.ErrBucketNotFound) {
 		return bucket, err
 	}
-	return js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+	bucket, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: Bucket(cluster), Description: "The nodes of cluster " + cluster + ", one key each, written by its projectors",
-		History: 1, Replicas: max(m.cfg.Replicas, 1), Storage: jetstream.FileStorage,
+		History: 1, Replicas: max(replicas, 1), Storage: jetstream.FileStorage,
 	})
+	if err != nil {
+		return nil, fmt.Errorf("make bucket %s: %w: it is for a user to make who may, with projector provision --kv-mirror", Bucket(cluster), err)
+	}
+	return bucket, nil
 }
 
 // follow writes the rows of the nodes that events from position on are about, for resyncEvery.

@@ -27,14 +27,15 @@ var ErrConfig = errors.New("no configuration of NATS servers")
 
 // Config says for whom to write what.
 type Config struct {
-	Cluster   string   // whose log it is
-	Members   []string // ids; at least one
-	Directors []string // those of the members that may direct assignment groups
-	Readers   []string // names of those who only read, such as projectors
-	Servers   []Server // one, or three to five of which most are needed for an append
-	Dir       string   // where the files are written; made if it is not there
-	Path      string   // where Dir will lie on the servers, if not where it is
-	Store     string   // directory on each server for the log; every server has its own in it, by its name
+	Cluster    string   // whose log it is
+	Members    []string // ids; at least one
+	Directors  []string // those of the members that may direct assignment groups
+	Readers    []string // names of those who do not speak: projectors, services
+	Projectors []string // those of the readers that may show in NATS what follows from the log
+	Servers    []Server // one, or three to five of which most are needed for an append
+	Dir        string   // where the files are written; made if it is not there
+	Path       string   // where Dir will lie on the servers, if not where it is
+	Store      string   // directory on each server for the log; every server has its own in it, by its name
 }
 
 // Server is one NATS server. It listens at Host alone, which is in its certificate.
@@ -130,7 +131,9 @@ func (cfg Config) validate() error {
 	case !filepath.IsAbs(cfg.Store) && !path.IsAbs(cfg.Store):
 		return fail("store %q: want the absolute path of a directory on the servers", cfg.Store)
 	}
-	for what, names := range map[string][]string{"member": cfg.Members, "director": cfg.Directors, "reader": cfg.Readers} {
+	for what, names := range map[string][]string{
+		"member": cfg.Members, "director": cfg.Directors, "reader": cfg.Readers, "projector": cfg.Projectors,
+	} {
 		for i, name := range names {
 			if !events.ValidID(name) {
 				return fail("%s %.80q: want 1 to %d of A-Z a-z 0-9 _ -", what, name, events.IDMax)
@@ -143,6 +146,11 @@ func (cfg Config) validate() error {
 	for _, name := range cfg.Directors {
 		if !slices.Contains(cfg.Members, name) {
 			return fail("director %s is not among the members", name)
+		}
+	}
+	for _, name := range cfg.Projectors {
+		if !slices.Contains(cfg.Readers, name) {
+			return fail("projector %s is not among the readers", name)
 		}
 	}
 	return cfg.validateServers()

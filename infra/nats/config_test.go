@@ -40,6 +40,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"member \"a.b\"":          func(c *nats.Config) { c.Members = []string{"a.b"} },
 		"n1 is named twice":       func(c *nats.Config) { c.Members = []string{"n1", "n1"} },
 		"director n9":             func(c *nats.Config) { c.Directors = []string{"n9"} },
+		"projector p9":            func(c *nats.Config) { c.Projectors = []string{"p9"} },
 		"reader \"*\"":            func(c *nats.Config) { c.Readers = []string{"*"} },
 		"2 servers":               func(c *nats.Config) { c.Servers = append(c.Servers, nats.Server{Host: "b"}) },
 		"h:4222 is named twice":   func(c *nats.Config) { c.Servers = append(c.Servers, c.Servers[0], c.Servers[0]) },

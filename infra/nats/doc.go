@@ -3,7 +3,8 @@
 // nobody else.
 //
 //	written, err := nats.Generate(nats.Config{
-//		Cluster: "default", Members: []string{"n1", "n2", "n3"}, Readers: []string{"projector"},
+//		Cluster: "default", Members: []string{"n1", "n2", "n3"},
+//		Readers: []string{"projector", "billing"}, Projectors: []string{"projector"},
 //		Servers: []nats.Server{{Host: "10.0.0.1"}, {Host: "10.0.0.2"}, {Host: "10.0.0.3"}},
 //		Dir: "nats", Store: "/var/lib/nats",
 //	}, time.Now())
@@ -24,8 +25,10 @@
 // # Users
 //
 // A member may read the log and say of itself what only it may say, of others what only others may say; a director may
-// besides plan assignment groups. A reader (a projector, a service) may only read. The provisioner may make the stream and nothing else; the administrator may look
-// after streams, and say nothing. Each listens for answers at an inbox of its own. Package jslog spells the permissions out. The user
+// besides plan assignment groups. A reader may only read: the log, and what projectors show in NATS. A projector is a reader
+// that may write that: the buckets and the answers of the service. The provisioner may make the stream and the buckets and
+// nothing else; the administrator may look after streams, and say nothing. Each listens for answers at an inbox of its own, and may
+// ask how the servers flush. Package jslog spells the permissions out. The user
 // "system" belongs to the servers' system account, for monitoring.
 //
 // An nkey is an Ed25519 key pair: the server knows the public half alone, so its configuration holds no secret but the

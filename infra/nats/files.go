@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rollcall/events"
+	"rollcall/events/jslog"
 )
 
 const (
@@ -57,7 +58,7 @@ func Generate(cfg Config, now time.Time) (written []string, err error) {
 		return written, err
 	}
 	if err := put("users.conf", render(usersText, map[string]any{
-		"Account": events.StreamName(cfg.Cluster), "Users": users, "System": system,
+		"Account": events.StreamName(cfg.Cluster), "Users": users, "System": system, "Stats": jslog.StatsSubject,
 	}), modePublic); err != nil {
 		return written, err
 	}
@@ -138,6 +139,7 @@ include "users.conf"
 accounts {
   {{.Account}} {
     jetstream: enabled
+    imports: [{ service: { account: SYSTEM, subject: {{printf "%q" .Stats}} } }] # how the servers flush
     users: [{{range .Users}}
       { # {{.Name}}
         nkey: {{.NKey}}
@@ -154,7 +156,10 @@ accounts {
       }{{end}}
     ]
   }
-  SYSTEM { users: [{ nkey: {{.System.NKey}} }] } # {{.System.Name}}
+  SYSTEM {
+    exports: [{ service: {{printf "%q" .Stats}}, response_type: "Stream", accounts: [{{.Account}}] }]
+    users: [{ nkey: {{.System.NKey}} }] # {{.System.Name}}
+  }
 }
 system_account: SYSTEM
 `)

@@ -48,7 +48,7 @@ func start(t *testing.T, n int, members ...string) *servers {
 	t.Helper()
 	dir := t.TempDir()
 	s := &servers{said: &record{}, cfg: nats.Config{
-		Cluster: cluster, Members: members, Directors: members[:1], Readers: []string{"projector"},
+		Cluster: cluster, Members: members, Directors: members[:1], Readers: []string{"projector", "service"}, Projectors: []string{"projector"},
 		Dir: dir, Store: t.TempDir(), Servers: freePorts(t, n),
 	}}
 	if _, err := nats.Generate(s.cfg, time.Now()); err != nil {
@@ -177,10 +177,12 @@ type record struct {
 	text bytes.Buffer
 }
 
-func (r *record) line(format string, args ...any) {
+func (r *record) line(format string, args ...any) { fmt.Fprintf(r, format+"\n", args...) }
+
+func (r *record) Write(line []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	fmt.Fprintf(&r.text, format+"\n", args...)
+	return r.text.Write(line)
 }
 
 // has reports whether a line holds all of parts.

@@ -80,7 +80,11 @@ func (cfg Config) grants() []grant {
 		all = append(all, grant{name, file, func(inbox string) jslog.Permissions { return may(cfg.Cluster, inbox) }})
 	}
 	for _, name := range cfg.Readers {
-		other("reader "+name, ReaderKey(name), jslog.ReaderPermissions)
+		may := jslog.ReaderPermissions
+		if slices.Contains(cfg.Projectors, name) {
+			may = jslog.ProjectorPermissions
+		}
+		other("reader "+name, ReaderKey(name), may)
 	}
 	other(userProvisioner, ProvisionerKey, jslog.ProvisionerPermissions)
 	other(userAdministrator, AdministratorKey, jslog.AdministratorPermissions)

@@ -19,7 +19,6 @@
 // Limits: an answer must fit what the server takes as one message, 1 MiB unless it is set otherwise; one that does not is an
 // error with code 413, and narrower questions or HTTP are the way out. Nothing here waits: at and min_position are HTTP's. A
 // request may have RequestMax bytes, and RequestsMax may wait at an endpoint; more are dropped, and their senders time out. Whoever may
-// publish to the subjects may ask: permissions of NATS are the access control. The projector's user must be allowed to
-// subscribe to $SRV.PING, $SRV.INFO, $SRV.STATS, $SRV.*.rollcall-<cluster>, $SRV.*.rollcall-<cluster>.* and svc.rollcall.<cluster>.*, and
-// to answer (allow_responses).
+// publish to the subjects may ask: permissions of NATS are the access control. Those of the projector's user are
+// jslog.ProjectorPermissions; it answers at inboxes and not wherever a request says (allow_responses), which could be the log.
 package natsapi

@@ -1,0 +1,90 @@
+package jslog_test
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"rollcall/events/jslog"
+)
+
+// asked runs a server whose account of logs may ask how it flushes, which the user "blind" may not.
+func asked(t *testing.T, sync string) string {
+	t.Helper()
+	conf := filepath.Join(t.TempDir(), "server.conf")
+	text := fmt.Sprintf(`
+listen: "127.0.0.1:-1"
+jetstream { store_dir: %q%s }
+accounts {
+  LOGS {
+    jetstream: enabled
+    imports: [{ service: { account: SYSTEM, subject: %q } }]
+    users: [
+      { user: all, password: pw }
+      { user: blind, password: pw, permissions { publish { deny: "$SYS.>" } } }
+    ]
+  }
+  SYSTEM { exports: [{ service: %q, response_type: "Stream" }] }
+}
+system_account: SYSTEM
+`, t.TempDir(), sync, jslog.StatsSubject, jslog.StatsSubject)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opts, err := server.ProcessConfigFile(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.NoSigs, opts.NoLog = true, true
+	return run(t, opts).ClientURL()
+}
+
+func TestSaysWhatAnAcknowledgementIsWorth(t *testing.T) {
+	srv := serve(t, t.TempDir(), "127.0.0.1:0")
+	late, always := asked(t, ""), asked(t, "\n sync_interval: always\n")
+	for name, c := range map[string]struct {
+		cfg   jslog.Config
+		level string
+		want  string
+	}{
+		"embedded":                    {jslog.Config{InProcess: srv}, "INFO", "every write is flushed to disk before"},
+		"external, which cannot tell": {jslog.Config{URL: srv.URL()}, "INFO", "which this user cannot ask"},
+		"external, not to be asked":   {jslog.Config{URL: as(always, "blind")}, "INFO", "which this user cannot ask"},
+		"external, always":            {jslog.Config{URL: as(always, "all")}, "INFO", "every write is flushed to disk before"},
+		"external, as it comes":       {jslog.Config{URL: as(late, "all")}, "WARN", "flushes every 2m0s: a power cut takes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := make(lines, 100)
+			c.cfg.Provision, c.cfg.Logger = true, slog.New(slog.NewTextHandler(out, nil))
+			connect(t, c.cfg)
+			line := ""
+			for !strings.Contains(line, "log ready") {
+				select {
+				case line = <-out:
+				case <-time.After(patience):
+					t.Fatal("the log does not say that it is ready")
+				}
+				if strings.Contains(line, "NATS reports an error") {
+					t.Errorf("a question that is not allowed is reported: %s", line)
+				}
+			}
+			if !strings.Contains(line, "level="+c.level) || !strings.Contains(line, c.want) {
+				t.Errorf("at the start is logged:\n%s\nwant level %s and %q", line, c.level, c.want)
+			}
+		})
+	}
+}
+
+// lines is a writer of lines to be read one by one.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
+}
