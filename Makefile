@@ -7,7 +7,7 @@ CHAOS    ?= 10m
 
 .DEFAULT_GOAL := check
 
-.PHONY: help check test race lint law bench bench-peers fuzz-short chaos-log soak golden build clean
+.PHONY: help check test race lint law bench bench-peers fuzz-short chaos-log clients soak golden build clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -38,6 +38,9 @@ fuzz-short: ## every fuzz target for FUZZTIME (10s)
 
 chaos-log: ## NATS servers killed and their leader moved under appends, for CHAOS (10m); needs nothing else
 	go test -count=1 -timeout 60m -v -run '^TestKilledServers$$' ./infra/nats -chaos $(CHAOS)
+
+clients: ## clients that are none of ours: prometheus, dig, the nats CLI; says what is missing
+	@for script in prometheus dig nats; do test/integration/clients/$$script.bash || exit 1; done
 
 soak: ## all tests COUNT (20) times under the race detector: what is flaky shows
 	go test -race -count=$(COUNT) -timeout 4h ./...
