@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
+	"io"
 	"maps"
 	"slices"
 	"time"
@@ -16,21 +16,31 @@ import (
 // ErrCorrupt says that bytes are not what Encode made.
 var ErrCorrupt = errors.New("state is corrupt")
 
-// writer appends to a buffer.
+// writer appends to a buffer, and moves it on where there is somewhere to move it to.
 type writer struct {
 	buf []byte
-	sum hash.Hash // when not nil, takes what is written; see spill
+	out io.Writer // when not nil, takes what is written; see spill
+	err error     // of out; what is written after it is dropped
 }
 
-// spillMax is how many bytes are kept back from the sum.
+// spillMax is how many bytes are kept back from out.
 const spillMax = 64 << 10
 
-// spill moves what was written into the sum, where there is one: a state is summed without being held as a whole.
+// spill moves what was written on, when there is enough of it: a state is written without being held as a whole.
 func (w *writer) spill() {
-	if w.sum != nil && len(w.buf) >= spillMax {
-		_, _ = w.sum.Write(w.buf) // a hash takes everything
-		w.buf = w.buf[:0]
+	if len(w.buf) >= spillMax {
+		w.flush()
 	}
+}
+
+func (w *writer) flush() {
+	if w.out == nil {
+		return
+	}
+	if w.err == nil {
+		_, w.err = w.out.Write(w.buf)
+	}
+	w.buf = w.buf[:0]
 }
 
 func (w *writer) uint(v uint64)   { w.buf = binary.AppendUvarint(w.buf, v) }
@@ -59,22 +69,49 @@ func (w *writer) tags(tags map[string]string) {
 	}
 }
 
-// reader takes from a buffer. The first fault sticks in err, and every later read gives zero values, so a caller checks
-// once. No length is believed before the bytes for it are seen to be there.
+// reader takes from a buffer, which it fills from src where there is one. The first fault sticks in err, and every later
+// read gives zero values, so a caller checks once. No length is believed before the bytes for it are known to be there.
 type reader struct {
-	buf  []byte
-	err  error
-	seen map[string]string // strings met before by shared
+	buf   []byte
+	src   io.Reader // nil: buf is all there is
+	ahead int64     // bytes that src has still to give
+	err   error
+	seen  map[string]string // strings met before by shared
 }
 
 func (r *reader) fail(what string) {
 	if r.err == nil {
-		r.err = fmt.Errorf("%w: %s, %d bytes before the end", ErrCorrupt, what, len(r.buf))
+		r.err = fmt.Errorf("%w: %s, %d bytes before the end", ErrCorrupt, what, r.left())
 	}
-	r.buf = nil
+	r.buf, r.ahead = nil, 0
+}
+
+// left is how many bytes there are still to be read.
+func (r *reader) left() int64 { return int64(len(r.buf)) + r.ahead }
+
+// fillMin is how much is taken from src at a time.
+const fillMin = 256 << 10
+
+// fill gets at least n bytes into buf, or all there are.
+func (r *reader) fill(n int) {
+	if len(r.buf) >= n || r.ahead == 0 {
+		return
+	}
+	want := min(r.left(), int64(max(n, fillMin)))
+	buf := make([]byte, want)
+	had := copy(buf, r.buf)
+	if _, err := io.ReadFull(r.src, buf[had:]); err != nil {
+		if r.err == nil {
+			r.err = fmt.Errorf("read a state: %w", err)
+		}
+		r.buf, r.ahead = nil, 0
+		return
+	}
+	r.buf, r.ahead = buf, r.ahead-(want-int64(had))
 }
 
 func (r *reader) uint() uint64 {
+	r.fill(binary.MaxVarintLen64)
 	v, n := binary.Uvarint(r.buf)
 	if n <= 0 {
 		r.fail("bad unsigned number")
@@ -85,6 +122,7 @@ func (r *reader) uint() uint64 {
 }
 
 func (r *reader) int() int64 {
+	r.fill(binary.MaxVarintLen64)
 	v, n := binary.Varint(r.buf)
 	if n <= 0 {
 		r.fail("bad signed number")
@@ -95,6 +133,7 @@ func (r *reader) int() int64 {
 }
 
 func (r *reader) byte() byte {
+	r.fill(1)
 	if len(r.buf) == 0 {
 		r.fail("missing byte")
 		return 0
@@ -107,36 +146,39 @@ func (r *reader) byte() byte {
 // count reads the length of a list whose elements take at least one byte each.
 func (r *reader) count() int {
 	n := r.uint()
-	if n > uint64(len(r.buf)) {
+	if n > uint64(r.left()) {
 		r.fail("length beyond the end")
 		return 0
 	}
 	return int(n)
 }
 
-// bytes returns a copy, or nil when empty.
-func (r *reader) bytes() []byte {
+// take reads the length of some bytes and returns them, to be looked at before the next read.
+func (r *reader) take() []byte {
 	n := r.count()
-	if n == 0 {
+	r.fill(n)
+	if n > len(r.buf) { // src failed
 		return nil
 	}
-	b := slices.Clone(r.buf[:n])
+	b := r.buf[:n]
 	r.buf = r.buf[n:]
 	return b
 }
 
-func (r *reader) string() string {
-	n := r.count()
-	s := string(r.buf[:n])
-	r.buf = r.buf[n:]
-	return s
+// bytes returns a copy, or nil when empty.
+func (r *reader) bytes() []byte {
+	b := r.take()
+	if len(b) == 0 {
+		return nil
+	}
+	return slices.Clone(b)
 }
+
+func (r *reader) string() string { return string(r.take()) }
 
 // shared reads a string that is likely to come again, an id or a constant text, and keeps one copy of it.
 func (r *reader) shared() string {
-	n := r.count()
-	raw := r.buf[:n]
-	r.buf = r.buf[n:]
+	raw := r.take()
 	if s, ok := r.seen[string(raw)]; ok {
 		return s
 	}

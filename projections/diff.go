@@ -23,15 +23,17 @@ type Diff struct{ Added, Changed, Removed []Change }
 // DiffOf compares two registries of one log, which may be the same instant or the later one first.
 func DiffOf(before, after *Registry) Diff {
 	var d Diff
-	ids := make(map[string]struct{}, len(after.byID))
-	for id := range before.byID {
+	ids := make(map[string]struct{}, after.Len())
+	for id := range before.rows.all() {
 		ids[id] = struct{}{}
 	}
-	for id := range after.byID {
+	for id := range after.rows.all() {
 		ids[id] = struct{}{}
 	}
 	for _, id := range slices.Sorted(maps.Keys(ids)) {
-		c := Change{ID: id, Before: before.byID[id], After: after.byID[id]}
+		c := Change{ID: id}
+		c.Before, _ = before.Node(id)
+		c.After, _ = after.Node(id)
 		if c.Fields = changedFields(c.Before, c.After); len(c.Fields) == 0 {
 			continue
 		}

@@ -23,10 +23,10 @@ func show(d projections.Diff) string {
 
 func TestDiff(t *testing.T) {
 	views := &tale{Views: projections.New("test")}
-	instants := []*projections.Registry{views.Clone().Registry}
+	instants := []*projections.Registry{views.Freeze().Registry}
 	at := func(kind events.Kind, node, author string, incarnation uint64) {
 		views.say(kind, node, author, incarnation)
-		instants = append(instants, views.Clone().Registry)
+		instants = append(instants, views.Freeze().Registry)
 	}
 	at(events.Joined, "n1", "n1", 1)            // 1
 	at(events.Joined, "n2", "n2", 1)            // 2

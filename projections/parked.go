@@ -4,59 +4,66 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+
+	"rollcall/events"
 )
 
-// ErrNotParked says that a node's row follows the log, so there is nothing to retry or to skip.
+// ErrNotParked says that no unreadable event is held against a node, so there is nothing to retry or to skip.
 var ErrNotParked = errors.New("the node is not parked")
 
-// Parked says why a node's row stands still: an event about the node is in the log and cannot be read, so what the node is
-// since then is not known. The row shows what it was before. Later events about the node are folded behind the row, and
-// take their place at once when somebody says that the unreadable event shall be passed over (Views.SkipThrough).
+// Parked says that events about a node are in the log and cannot be read, so that what its row shows may not be all there
+// is to know: the node may have left since, or changed its tags. Nobody is sent there (see Registry.Select) until somebody
+// says that those events shall be passed over (Views.SkipThrough), or a version that can read them folds the log.
 //
-// Only the row waits. What the log says of other nodes goes on, also where this node accuses them or is a member of their
-// quorum: the members decide by the same log and pass over what they cannot read.
+// The row itself follows the log as everybody's does, by what can be read: the members decide by the same log and pass over
+// what they cannot read, and a member that crashed is failed in every view, parked or not (invariant I12).
 type Parked struct {
-	Position uint64 // of the first event that cannot be read
-	Last     uint64 // of the last one
-	Events   uint64 // that cannot be read, at least 1
-	Waiting  uint64 // events folded behind the row
-	Reason   string // for the first; at most 200 bytes
+	Position uint64       // of the first event that cannot be read, of those not passed over
+	Last     uint64       // of the last one
+	Events   uint64       // that cannot be read, at least 1
+	Reason   string       // for the first; at most 200 bytes
+	State    events.State // of the node when the first one came
 }
 
-// park stops the row of n, or notes another unreadable event of a node that is parked already.
-func (r *Registry) park(n *Node, rej Rejected) {
-	row := *n
-	if n.Parked == nil {
-		behind := *n
-		r.behind[n.ID] = &behind
-		row.Parked = &Parked{Position: rej.Position, Last: rej.Position, Events: 1, Reason: rej.Reason}
-	} else {
-		parked := *n.Parked
-		parked.Last, parked.Events = rej.Position, parked.Events+1
-		row.Parked = &parked
-		behind := *r.behind[n.ID]
-		behind.Rejected = row.Rejected
-		r.behind[n.ID] = &behind
+// and is p with another unreadable event.
+func (p *Parked) and(rej Rejected, state events.State) *Parked {
+	if p == nil {
+		return &Parked{Position: rej.Position, Last: rej.Position, Events: 1, Reason: rej.Reason, State: state}
 	}
-	r.put(&row)
+	next := *p
+	next.Last, next.Events = rej.Position, p.Events+1
+	return &next
 }
 
-// release lets a parked row catch up.
-func (r *Registry) release(id string) {
-	r.put(r.behind[id])
-	delete(r.behind, id)
+// reject counts an unreadable event about a node, and parks the node unless the event is passed over.
+func (r *Registry) reject(rej Rejected) {
+	place := r.rows.ref(rej.Node)
+	next := &Node{Node: events.Node{ID: rej.Node}}
+	if *place != nil {
+		*next = **place
+	}
+	next.Rejected++
+	r.unread[rej.Node] = r.unread[rej.Node].and(rej, next.State)
+	if rej.Position > r.skipped[rej.Node] {
+		next.Parked = next.Parked.and(rej, next.State)
+	}
+	*place = next
 }
 
 // SkipThrough passes over what cannot be read about node up to position, in what was folded and in what will be. It reports
-// whether the row was parked and is no longer. It is no event of the log: two folds agree at a position when they skipped
-// the same.
+// whether the row was parked and is no longer. It is no event of the log but a decision of whoever runs this fold: it is
+// kept with the state and is no part of what Sums is taken of.
 func (v *Views) SkipThrough(node string, position uint64) (released bool) {
-	v.skipped[node] = max(v.skipped[node], position)
-	n, ok := v.Registry.Node(node)
+	r := v.Registry
+	r.skipped[node] = max(r.skipped[node], position)
+	n, ok := r.Node(node)
 	if !ok || n.Parked == nil || n.Parked.Last > position {
 		return false
 	}
-	v.Registry.release(node)
+	next := *n
+	next.Parked = nil
+	*r.rows.ref(node) = &next
 	return true
 }
 
@@ -71,44 +78,65 @@ func (v *Views) Skip(node string) error {
 }
 
 // Skipped says up to which position unreadable events are passed over, by node. The map is the caller's.
-func (v *Views) Skipped() map[string]uint64 { return maps.Clone(v.skipped) }
+func (v *Views) Skipped() map[string]uint64 { return maps.Clone(v.Registry.skipped) }
 
 // Parked returns the parked nodes, by id. The slice is the caller's.
 func (r *Registry) Parked() (list []*Node) {
-	if len(r.behind) == 0 {
-		return nil
-	}
-	for _, n := range r.list {
-		if n.Parked != nil {
+	for _, id := range slices.Sorted(maps.Keys(r.unread)) {
+		if n, _ := r.Node(id); n.Parked != nil {
 			list = append(list, n)
 		}
 	}
 	return list
 }
 
-func encodeParked(w *writer, p *Parked, behind *Node) {
-	if p == nil {
-		w.byte(0)
-		return
-	}
-	w.byte(1)
+func (p *Parked) encode(w *writer) {
 	w.uint(p.Position)
 	w.uint(p.Last)
 	w.uint(p.Events)
-	w.uint(p.Waiting)
 	w.string(p.Reason)
-	encodeRow(w, behind)
+	w.byte(byte(p.State))
 }
 
-func decodeParked(rd *reader) (p *Parked, behind *Node) {
-	switch rd.byte() {
-	case 0:
-		return nil, nil
-	case 1:
-		p = &Parked{Position: rd.uint(), Last: rd.uint(), Events: rd.uint(), Waiting: rd.uint(), Reason: rd.string()}
-		return p, decodeRow(rd)
-	default:
-		rd.fail("neither parked nor not")
-		return nil, nil
+func decodeParked(rd *reader) *Parked {
+	return &Parked{
+		Position: rd.uint(), Last: rd.uint(), Events: rd.uint(), Reason: rd.string(), State: events.State(rd.byte()),
+	}
+}
+
+// encodeSkips writes what was passed over, and what keeps those nodes parked since.
+func (r *Registry) encodeSkips(w *writer) {
+	w.uint(uint64(len(r.skipped)))
+	for _, id := range slices.Sorted(maps.Keys(r.skipped)) {
+		w.string(id)
+		w.uint(r.skipped[id])
+		if n, ok := r.Node(id); !ok || n.Parked == nil {
+			w.byte(0)
+			continue
+		} else {
+			w.byte(1)
+			n.Parked.encode(w)
+		}
+	}
+}
+
+func (r *Registry) decodeSkips(rd *reader) {
+	for range rd.count() {
+		id, position := rd.shared(), rd.uint()
+		var parked *Parked
+		if rd.byte() == 1 {
+			parked = decodeParked(rd)
+		}
+		n, ok := r.Node(id)
+		if rd.err == nil && parked != nil && (!ok || n.Rejected == 0) {
+			rd.fail("a node parked for nothing")
+		}
+		if rd.err != nil {
+			return
+		}
+		r.skipped[id] = position
+		if ok {
+			n.Parked = parked // nobody else has seen n yet
+		}
 	}
 }

@@ -3,8 +3,6 @@ package projections
 import (
 	"encoding/json"
 	"maps"
-	"slices"
-	"strings"
 
 	"rollcall/events"
 )
@@ -19,134 +17,101 @@ type Node struct {
 	Evidence json.RawMessage
 
 	Rejected uint64  // events about the node that could not be read, and so are missing from all the above
-	Parked   *Parked // why the row stands still; nil while it follows the log
+	Parked   *Parked // the unreadable events that nobody has said to pass over; nil: there are none
 }
 
 // Registry says, for every node the log ever named, in which state it is, since when, and by whose evidence.
 type Registry struct {
-	byID   map[string]*Node
-	list   []*Node          // the same, by rising id
-	behind map[string]*Node // of the parked nodes: the row as it will be when it is released
+	rows    table[*Node]
+	unread  map[string]*Parked // of each node with unreadable events: all of them, passed over or not
+	skipped map[string]uint64  // by node: unreadable events up to this position are passed over
 }
 
-const registryVersion = 2
+const registryVersion = 3
 
 func newRegistry() *Registry {
-	return &Registry{byID: make(map[string]*Node), behind: make(map[string]*Node)}
+	return &Registry{unread: make(map[string]*Parked), skipped: make(map[string]uint64)}
 }
 
-// clone returns a registry that stays as it is while r goes on.
-func (r *Registry) clone() *Registry {
-	return &Registry{byID: maps.Clone(r.byID), list: slices.Clone(r.list), behind: maps.Clone(r.behind)}
+// freeze returns a registry that stays as it is while r goes on, and is not written to itself.
+func (r *Registry) freeze() *Registry {
+	return &Registry{rows: r.rows.clone(), unread: maps.Clone(r.unread), skipped: maps.Clone(r.skipped)}
 }
 
 // Len is the number of nodes.
-func (r *Registry) Len() int { return len(r.list) }
+func (r *Registry) Len() int { return r.rows.rows }
 
 // Node returns what is known about id.
-func (r *Registry) Node(id string) (*Node, bool) {
-	n, ok := r.byID[id]
-	return n, ok
-}
+func (r *Registry) Node(id string) (*Node, bool) { return r.rows.get(id) }
 
 // Nodes returns every node, by id. The slice is the caller's.
-func (r *Registry) Nodes() []*Node { return slices.Clone(r.list) }
+func (r *Registry) Nodes() []*Node {
+	list := make([]*Node, 0, r.rows.rows)
+	for _, n := range r.rows.all() {
+		list = append(list, n)
+	}
+	return list
+}
 
 func (r *Registry) apply(step *Step) {
-	next := Node{Node: step.Node}
-	before, ok := r.Node(step.Recorded.Node)
-	var parked *Parked
-	if ok && before.Parked != nil {
-		copied := *before.Parked
-		copied.Waiting++
-		parked, before = &copied, r.behind[before.ID]
-	}
-	if ok {
-		next.Kind, next.By, next.Evidence, next.Rejected = before.Kind, before.By, before.Evidence, before.Rejected
+	place := r.rows.ref(step.Recorded.Node)
+	next := &Node{Node: step.Node}
+	if before := *place; before != nil {
+		next.Kind, next.By, next.Evidence = before.Kind, before.By, before.Evidence
+		next.Rejected, next.Parked = before.Rejected, before.Parked
 	}
 	if next.SincePosition == step.Position {
 		next.Kind, next.By, next.Evidence = step.Kind, step.Author, step.Evidence
 	}
-	if parked == nil {
-		r.put(&next)
-		return
-	}
-	r.behind[next.ID] = &next
-	row := *r.byID[next.ID]
-	row.Parked = parked
-	r.put(&row)
+	*place = next
 }
 
-// reject counts an unreadable event about a node, and parks the node unless the event is passed over.
-func (r *Registry) reject(rej Rejected, passOver bool) {
-	next := Node{Node: events.Node{ID: rej.Node}}
-	if before, ok := r.Node(rej.Node); ok {
-		next = *before
+// nodes are the rows as a roll knows them: those that the log named in an event that could be read.
+func (r *Registry) nodes() []events.Node {
+	list := make([]events.Node, 0, r.rows.rows)
+	for _, n := range r.rows.all() {
+		if n.LastPosition > 0 {
+			list = append(list, n.Node)
+		}
 	}
-	next.Rejected++
-	if passOver {
-		r.put(&next)
-		return
-	}
-	r.park(&next, rej)
+	return list
 }
 
-func (r *Registry) put(n *Node) {
-	r.byID[n.ID] = n
-	i, found := slices.BinarySearchFunc(r.list, n.ID, func(n *Node, id string) int { return strings.Compare(n.ID, id) })
-	if found {
-		r.list[i] = n
-	} else {
-		r.list = slices.Insert(r.list, i, n)
-	}
-}
-
+// encode writes what the log says, and not what was passed over here: that is encodeSkips'.
 func (r *Registry) encode(w *writer) {
-	w.uint(uint64(len(r.list)))
-	for _, n := range r.list {
-		encodeRow(w, n)
-		encodeParked(w, n.Parked, r.behind[n.ID])
+	w.uint(uint64(r.rows.rows))
+	for id, n := range r.rows.all() {
+		encodeNode(w, &n.Node)
+		w.string(string(n.Kind))
+		w.string(n.By)
+		w.bytes(n.Evidence)
+		w.uint(n.Rejected)
+		if n.Rejected > 0 {
+			r.unread[id].encode(w)
+		}
 		w.spill()
 	}
 }
 
 func decodeRegistry(rd *reader) *Registry {
 	r := newRegistry()
-	n := rd.count()
-	r.list = make([]*Node, 0, n)
-	for range n {
-		node := decodeRow(rd)
-		parked, behind := decodeParked(rd)
-		if len(r.list) > 0 && r.list[len(r.list)-1].ID >= node.ID {
-			rd.fail("nodes out of order")
+	for range rd.count() {
+		n := &Node{
+			Node: decodeNode(rd), Kind: events.Kind(rd.shared()), By: rd.shared(), Evidence: rd.bytes(), Rejected: rd.uint(),
 		}
-		if behind != nil && behind.ID != node.ID {
-			rd.fail("a parked node of two names")
+		if n.Rejected > 0 {
+			n.Parked = decodeParked(rd)
+			r.unread[n.ID] = n.Parked
 		}
 		if rd.err != nil {
 			return r
 		}
-		if node.Parked = parked; parked != nil {
-			r.behind[node.ID] = behind
+		if !r.rows.push(n.ID, n) {
+			rd.fail("nodes out of order")
+			return r
 		}
-		r.byID[node.ID] = node
-		r.list = append(r.list, node)
 	}
 	return r
-}
-
-func encodeRow(w *writer, n *Node) {
-	encodeNode(w, &n.Node)
-	w.string(string(n.Kind))
-	w.string(n.By)
-	w.bytes(n.Evidence)
-	w.uint(n.Rejected)
-}
-
-func decodeRow(rd *reader) *Node {
-	return &Node{
-		Node: decodeNode(rd), Kind: events.Kind(rd.shared()), By: rd.shared(), Evidence: rd.bytes(), Rejected: rd.uint(),
-	}
 }
 
 func encodeNode(w *writer, n *events.Node) {

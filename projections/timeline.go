@@ -2,17 +2,19 @@ package projections
 
 import (
 	"encoding/json"
-	"maps"
-	"slices"
-	"sort"
 	"time"
 
 	"rollcall/events"
 )
 
-// HistoryMax is how many events the timeline keeps of one node: a good dozen episodes of suspicion and return. The
-// older ones are counted here and stay in the log.
-const HistoryMax = 64
+// Bounds of what the timeline keeps of one node. The older events are counted here and stay in the log.
+const (
+	HistoryMax      = 64        // events: a good dozen episodes of suspicion and return
+	HistoryBytesMax = 256 << 10 // of what those events say, written down; the newest is kept whatever its size
+)
+
+// outcomesMax is how many different outcomes are kept once for all entries; what comes later is written out each time.
+const outcomesMax = 256
 
 // Entry is one event in a node's history.
 type Entry struct {
@@ -29,157 +31,175 @@ type Entry struct {
 	Outcome     events.Outcome
 }
 
-// History is what the timeline keeps of one node.
+// entryOf is the entry of an event, apart from its outcome.
+func entryOf(rec *events.Recorded) Entry {
+	return Entry{
+		Position: rec.Position, ID: rec.ID, Kind: rec.Kind, Author: rec.Author, Incarnation: rec.Incarnation,
+		Time: rec.Time.UTC(), Stored: rec.Stored.UTC(), Address: rec.Address, Tags: rec.Tags, Evidence: rec.Evidence,
+	}
+}
+
+// Tally is what the timeline counts of one node, over all its events.
+type Tally struct {
+	Kept   int    // events whose entries are kept, at most HistoryMax
+	Older  uint64 // events before those
+	Flaps  uint64 // times the node answered a suspicion or a verdict and was alive again
+	Failed uint64 // verdicts
+}
+
+// History is what the timeline keeps of one node. It is the caller's.
 type History struct {
-	Entries []Entry // newest last, at most HistoryMax; read only
-	Older   uint64  // events before the first of Entries
-	Flaps   uint64  // times the node answered a suspicion or a verdict and was alive again, Older included
-	Failed  uint64  // verdicts, Older included
+	Tally
+	Entries []Entry // newest last
+	Bare    int     // of the first so many entries nothing but Position and Outcome is known, see Views.EncodeBare
+}
+
+// Complete fills in an entry that is bare from its event. It reports whether it was one.
+func (h *History) Complete(rec *events.Recorded) bool {
+	for i := range h.Entries {
+		if e := &h.Entries[i]; e.Position == rec.Position && e.ID == "" {
+			out := e.Outcome
+			*e = entryOf(rec)
+			e.Outcome = out
+			h.Bare--
+			return true
+		}
+	}
+	return false
 }
 
 // Timeline keeps every node's history.
+//
+// A history is held as it is written into a snapshot, and made into entries when somebody asks: at a hundred events a
+// node that is a quarter of the memory, nothing for the garbage collector to look through, and snapshots at the speed of
+// copying.
 type Timeline struct {
-	byID map[string]*History
+	tracks   table[track]
+	outcomes []events.Outcome // numbered, in the order in which they first came
+	number   map[events.Outcome]int
 }
 
-const timelineVersion = 1
+const timelineVersion = 2
 
-// historySlack is how many entries a full history may grow beyond HistoryMax before it moves to a new array: readers may
-// hold the old one, so entries are never shifted in place.
-const historySlack = 16
-
-func newTimeline() *Timeline { return &Timeline{byID: make(map[string]*History)} }
-
-// clone returns a timeline that stays as it is while t goes on, and may go on by itself.
-func (t *Timeline) clone() *Timeline {
-	out := &Timeline{byID: make(map[string]*History, len(t.byID))}
-	for id, h := range t.byID {
-		copied := *h
-		copied.Entries = slices.Clip(copied.Entries) // so that both move to an array of their own before they grow
-		out.byID[id] = &copied
-	}
-	return out
+// track is one node's history. What marks and bodies hold is never written to again; both only grow, and are moved when
+// they are full, so that copies may share them.
+type track struct {
+	Tally
+	bare   int    // of the first so many entries there is no body
+	base   uint64 // position before the first mark
+	last   uint64 // position of the last mark
+	size   uint64 // of the bodies of all entries, those that are not here included
+	marks  []byte // of each entry: position after the one before, outcome, size of its body
+	bodies []byte // of each entry that is not bare: see appendBody
 }
 
-// History returns what is kept of node id. What the value refers to is never written to again.
+// mark is what marks says of one entry.
+type mark struct {
+	position uint64
+	outcome  events.Outcome
+	size     uint64 // of the body
+}
+
+func newTimeline() *Timeline { return &Timeline{number: make(map[events.Outcome]int)} }
+
+// freeze returns a timeline that stays as it is while t goes on, and cannot go on itself.
+func (t *Timeline) freeze() *Timeline {
+	return &Timeline{tracks: t.tracks.clone(), outcomes: t.outcomes}
+}
+
+// Tally returns what is counted of node id.
+func (t *Timeline) Tally(id string) (Tally, bool) {
+	k, ok := t.tracks.get(id)
+	return k.Tally, ok
+}
+
+// History returns what is kept of node id.
 func (t *Timeline) History(id string) (History, bool) {
-	h, ok := t.byID[id]
+	k, ok := t.tracks.get(id)
 	if !ok {
 		return History{}, false
 	}
-	out := *h
-	out.Entries = slices.Clip(out.Entries)
-	return out, true
+	h := History{Tally: k.Tally, Bare: k.bare, Entries: make([]Entry, 0, k.Kept)}
+	bodies := k.bodies
+	for m := range t.marksOf(&k) {
+		var e Entry
+		if len(h.Entries) >= k.bare {
+			e = readBody(&reader{buf: bodies[:m.size]})
+			bodies = bodies[m.size:]
+		}
+		e.Position, e.Outcome = m.position, m.outcome
+		h.Entries = append(h.Entries, e)
+	}
+	return h, true
 }
 
-// Entry returns the event of node id at a position, unless it is older than what is kept.
-func (t *Timeline) Entry(id string, position uint64) (Entry, bool) {
-	h, ok := t.byID[id]
-	if !ok {
-		return Entry{}, false
+// Outcome returns what the fold made of the event of node id at a position, unless it is older than what is kept.
+func (t *Timeline) Outcome(id string, position uint64) (events.Outcome, bool) {
+	k, ok := t.tracks.get(id)
+	if !ok || position <= k.base || position > k.last {
+		return events.Outcome{}, false
 	}
-	i := sort.Search(len(h.Entries), func(i int) bool { return h.Entries[i].Position >= position })
-	if i == len(h.Entries) || h.Entries[i].Position != position {
-		return Entry{}, false
+	for m := range t.marksOf(&k) {
+		if m.position >= position {
+			return m.outcome, m.position == position
+		}
 	}
-	return h.Entries[i], true
+	return events.Outcome{}, false
 }
 
-func (t *Timeline) apply(step *Step) {
-	id := step.Recorded.Node
-	h := t.byID[id]
-	if h == nil {
-		h = &History{}
-		t.byID[id] = h
-	}
-	if step.Outcome.Result == events.Applied {
-		switch step.Kind {
-		case events.Failed:
-			h.Failed++
-		case events.Refuted:
-			if step.Outcome.Before != step.Outcome.After { // else it answered what never reached the log
-				h.Flaps++
+// marksOf yields the marks of a track, which was checked when it was read.
+func (t *Timeline) marksOf(k *track) func(yield func(mark) bool) {
+	return func(yield func(mark) bool) {
+		rd := &reader{buf: k.marks}
+		for position := k.base; len(rd.buf) > 0; {
+			m := t.readMark(rd, position)
+			if position = m.position; !yield(m) {
+				return
 			}
 		}
 	}
-	if len(h.Entries) == HistoryMax {
-		h.Entries = h.Entries[1:]
-		h.Older++
-	}
-	if len(h.Entries) == cap(h.Entries) {
-		larger := make([]Entry, len(h.Entries), min(2*len(h.Entries)+1, HistoryMax+historySlack))
-		copy(larger, h.Entries)
-		h.Entries = larger
-	}
-	h.Entries = append(h.Entries, Entry{
-		Position: step.Position, ID: step.ID, Kind: step.Kind, Author: step.Author, Incarnation: step.Incarnation,
-		Time: step.Time.UTC(), Stored: step.Stored.UTC(), Address: step.Address, Tags: step.Tags, Evidence: step.Evidence,
-		Outcome: step.Outcome,
-	})
 }
 
-func (t *Timeline) encode(w *writer) {
-	w.uint(uint64(len(t.byID)))
-	for _, id := range slices.Sorted(maps.Keys(t.byID)) {
-		h := t.byID[id]
-		w.string(id)
-		w.uint(h.Older)
-		w.uint(h.Flaps)
-		w.uint(h.Failed)
-		w.uint(uint64(len(h.Entries)))
-		for i := range h.Entries {
-			encodeEntry(w, &h.Entries[i])
+func (t *Timeline) apply(step *Step) {
+	k := t.tracks.ref(step.Recorded.Node)
+	if step.Outcome.Result == events.Applied {
+		switch step.Kind {
+		case events.Failed:
+			k.Failed++
+		case events.Refuted:
+			if step.Outcome.Before != step.Outcome.After { // else it answered what never reached the log
+				k.Flaps++
+			}
 		}
-		w.spill()
+	}
+	if k.Kept == 0 {
+		k.base, k.last = step.Position-1, step.Position-1
+	}
+	before := len(k.bodies)
+	w := writer{buf: k.bodies}
+	writeBody(&w, &step.Recorded)
+	k.bodies = w.buf
+	size := uint64(len(k.bodies) - before)
+	w = writer{buf: k.marks}
+	t.writeMark(&w, mark{position: step.Position - k.last, outcome: step.Outcome, size: size}, step.Mismatch == "")
+	k.marks, k.last = w.buf, step.Position
+	k.Kept++
+	k.size += size
+	for k.Kept > HistoryMax || k.size > HistoryBytesMax && k.Kept > 1 {
+		t.dropOldest(k)
 	}
 }
 
-func decodeTimeline(rd *reader) *Timeline {
-	t := newTimeline()
-	for range rd.count() {
-		id := rd.shared()
-		h := &History{Older: rd.uint(), Flaps: rd.uint(), Failed: rd.uint()}
-		n := rd.count()
-		if n > HistoryMax {
-			rd.fail("history too long")
-			return t
-		}
-		h.Entries = make([]Entry, n)
-		for i := range h.Entries {
-			h.Entries[i] = decodeEntry(rd)
-		}
-		if rd.err != nil {
-			return t
-		}
-		t.byID[id] = h
-	}
-	return t
-}
-
-func encodeEntry(w *writer, e *Entry) {
-	w.uint(e.Position)
-	w.string(e.ID)
-	w.string(string(e.Kind))
-	w.string(e.Author)
-	w.uint(e.Incarnation)
-	w.time(e.Time)
-	w.time(e.Stored)
-	w.string(e.Address)
-	w.tags(e.Tags)
-	w.bytes(e.Evidence)
-	w.byte(byte(e.Outcome.Result))
-	w.string(e.Outcome.Reason)
-	w.byte(byte(e.Outcome.Before))
-	w.byte(byte(e.Outcome.After))
-}
-
-func decodeEntry(rd *reader) Entry {
-	return Entry{
-		Position: rd.uint(), ID: rd.string(), Kind: events.Kind(rd.shared()), Author: rd.shared(), Incarnation: rd.uint(),
-		Time: rd.time(), Stored: rd.time(), Address: rd.string(), Tags: rd.tags(), Evidence: rd.bytes(),
-		Outcome: events.Outcome{
-			Result: events.Result(rd.byte()), Reason: rd.shared(),
-			Before: events.State(rd.byte()), After: events.State(rd.byte()),
-		},
+func (t *Timeline) dropOldest(k *track) {
+	rd := &reader{buf: k.marks}
+	m := t.readMark(rd, k.base)
+	k.base, k.marks = m.position, rd.buf
+	k.size -= m.size
+	k.Kept--
+	k.Older++
+	if k.bare > 0 {
+		k.bare--
+	} else {
+		k.bodies = k.bodies[m.size:]
 	}
 }

@@ -75,15 +75,18 @@ func TestI9SplitRestartAndRepeatNeverChangeTheBytes(t *testing.T) {
 		want := whole.Encode()
 
 		views := projections.New("test")
+		var frozen *projections.Views
+		var state []byte
 		for done := 0; done < len(items); {
 			again := rapid.IntRange(0, done).Draw(t, "again")
 			upTo := rapid.IntRange(done+1, len(items)).Draw(t, "up to")
 			fold(views, items[done-again:upTo])
 			done = upTo
-			if rapid.Bool().Draw(t, "carry on with a copy") {
-				left := views
-				views = views.Clone()
-				fold(left, items[done:]) // what the original does is nothing to the copy
+			if frozen != nil && !bytes.Equal(frozen.Encode(), state) {
+				t.Fatalf("what came up to %d changed what was frozen before", done)
+			}
+			if rapid.Bool().Draw(t, "freeze") {
+				frozen, state = views.Freeze(), views.Encode()
 			}
 			if rapid.Bool().Draw(t, "restart") {
 				restored, err := projections.Decode("test", views.Encode())
@@ -116,7 +119,10 @@ func TestI9SplitRestartAndRepeatNeverChangeTheBytes(t *testing.T) {
 func TestI15HistoriesAreBoundedAndWhatWasReadStays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		views := projections.New("test")
-		type taken struct{ history, copied []projections.Entry }
+		type taken struct {
+			views   *projections.Views
+			history projections.History
+		}
 		var held []taken
 		n := rapid.IntRange(1, 6*projections.HistoryMax).Draw(t, "events")
 		for i := range n {
@@ -125,21 +131,19 @@ func TestI15HistoriesAreBoundedAndWhatWasReadStays(t *testing.T) {
 			}})
 			if rapid.IntRange(0, 9).Draw(t, "read") == 0 {
 				h, _ := views.Timeline.History("n1")
-				held = append(held, taken{h.Entries, append([]projections.Entry(nil), h.Entries...)})
+				held = append(held, taken{views.Freeze(), h})
 			}
 		}
 		h, _ := views.Timeline.History("n1")
-		if len(h.Entries) > projections.HistoryMax || int(h.Older)+len(h.Entries) != n {
+		if h.Kept != len(h.Entries) || h.Kept > projections.HistoryMax || int(h.Older)+h.Kept != n {
 			t.Fatalf("%d entries and %d older after %d events", len(h.Entries), h.Older, n)
 		}
 		if last := h.Entries[len(h.Entries)-1]; last.Position != uint64(n) {
 			t.Fatalf("the newest is #%d after %d events", last.Position, n)
 		}
 		for _, r := range held {
-			for i := range r.history {
-				if r.history[i].Position != r.copied[i].Position || r.history[i].ID != r.copied[i].ID {
-					t.Fatalf("entry %d of a history read earlier changed from #%d to #%d", i, r.copied[i].Position, r.history[i].Position)
-				}
+			if again, _ := r.views.Timeline.History("n1"); !reflect.DeepEqual(again, r.history) {
+				t.Fatalf("a history frozen at #%d reads %+v later, was %+v", r.views.Position(), again, r.history)
 			}
 		}
 	})

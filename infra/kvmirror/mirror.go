@@ -12,7 +12,7 @@
 // no value ever goes back.
 //
 // Limits: the bucket follows the projector's views within moments and is no log of its own: a watcher may miss a state that
-// lasted only so long, never the last one. A parked node keeps the value it had. The bucket is a stream named KV_ROLLCALL_<cluster>_nodes;
+// lasted only so long, never the last one. A parked node's value is what could be read. The bucket is a stream named KV_ROLLCALL_<cluster>_nodes;
 // the projector's NATS user must be allowed to make it, or find it made ([Make]), to read it, and to publish below
 // $KV.ROLLCALL_<cluster>_nodes.
 package kvmirror
@@ -229,7 +229,7 @@ func (m *Mirror) follow(ctx context.Context, bucket jetstream.KeyValue, position
 func (m *Mirror) put(ctx context.Context, bucket jetstream.KeyValue, row *projections.Node) error {
 	identity := m.cfg.Projector.Status().Identity
 	known := m.written[row.ID]
-	if row.Parked != nil || known.identity == identity && known.position >= row.LastPosition {
+	if known.identity == identity && known.position >= row.LastPosition {
 		return nil
 	}
 	value, err := json.Marshal(Node{

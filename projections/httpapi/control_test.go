@@ -48,7 +48,7 @@ func TestParkedNodeOverHTTP(t *testing.T) {
 		t.Fatalf("parked: %s", r.raw)
 	}
 	n2 := list[0].(map[string]any)
-	if n2["node"] != "n2" || n2["position"] != 8.0 || n2["waiting"] != 1.0 || n2["reason"] == "" {
+	if n2["node"] != "n2" || n2["position"] != 8.0 || n2["state"] != "alive" || n2["reason"] == "" {
 		t.Errorf("parked: %v", n2)
 	}
 	if r := w.get("/v1/nodes/n2"); r.body["node"].(map[string]any)["parked"] == nil {

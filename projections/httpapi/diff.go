@@ -61,7 +61,7 @@ func (a *api) diff(w http.ResponseWriter, r *http.Request) error {
 	if untilThen {
 		after, err = a.p.AsOf(ctx, to)
 	} else {
-		a.p.View(func(v *projections.Views) { after = v.Clone() })
+		after = a.p.Freeze()
 		ans.Lag = a.lagAt(after.Position())
 	}
 	if err != nil {

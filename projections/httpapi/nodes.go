@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 
@@ -18,22 +19,22 @@ type nodeJSON struct {
 	Since         stamp             `json:"since"`
 	SincePosition uint64            `json:"since_position"`
 	Accusers      []string          `json:"accusers"`
-	Parked        *parkedJSON       `json:"parked,omitempty"` // why all the above stands still; absent while it does not
+	Parked        *parkedJSON       `json:"parked,omitempty"` // why all the above may not be true; absent when it is
 }
 
-// parkedJSON says which unreadable event keeps a node from being shown as it is.
+// parkedJSON says which unreadable event keeps a node from being handed out.
 type parkedJSON struct {
-	Position uint64 `json:"position"` // of the first unreadable event
-	Events   uint64 `json:"events"`   // that are unreadable
-	Waiting  uint64 `json:"waiting"`  // that came since, and will show once those are skipped or read
-	Reason   string `json:"reason"`
+	Position uint64       `json:"position"` // of the first unreadable event
+	Events   uint64       `json:"events"`   // that are unreadable
+	State    events.State `json:"state"`    // of the node when the first came
+	Reason   string       `json:"reason"`
 }
 
 func renderParked(p *projections.Parked) *parkedJSON {
 	if p == nil {
 		return nil
 	}
-	return &parkedJSON{Position: p.Position, Events: p.Events, Waiting: p.Waiting, Reason: p.Reason}
+	return &parkedJSON{Position: p.Position, Events: p.Events, State: p.State, Reason: p.Reason}
 }
 
 // nodeDetail is one node by itself.
@@ -96,11 +97,11 @@ func (a *api) node(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var n *projections.Node
-	var h projections.History
+	var tally projections.Tally
 	var found bool
 	ans, err := a.read(r, func(v *projections.Views) {
 		n, found = v.Registry.Node(id)
-		h, _ = v.Timeline.History(id)
+		tally, _ = v.Timeline.Tally(id)
 	})
 	if err != nil {
 		return err
@@ -109,7 +110,7 @@ func (a *api) node(w http.ResponseWriter, r *http.Request) error {
 		return noNode(id)
 	}
 	detail := nodeDetail{
-		nodeJSON: renderNode(n), LastPosition: n.LastPosition, Flaps: h.Flaps, Failures: h.Failed, Rejected: n.Rejected,
+		nodeJSON: renderNode(n), LastPosition: n.LastPosition, Flaps: tally.Flaps, Failures: tally.Failed, Rejected: n.Rejected,
 	}
 	if n.SincePosition > 0 {
 		detail.Because = &because{Position: n.SincePosition, Kind: n.Kind, Author: n.By, Evidence: n.Evidence}
@@ -169,6 +170,9 @@ func (a *api) history(w http.ResponseWriter, r *http.Request) error {
 	if !found {
 		return noNode(id)
 	}
+	if err := a.complete(r, id, &h); err != nil {
+		return err
+	}
 	entries := make([]entryJSON, 0, len(h.Entries))
 	for i := range h.Entries {
 		entries = append(entries, renderEntry(&h.Entries[i]))
@@ -181,4 +185,11 @@ func (a *api) history(w http.ResponseWriter, r *http.Request) error {
 		Older    uint64      `json:"older"` // events before the first listed; /v1/events?node= has them
 		History  []entryJSON `json:"history"`
 	}{ans, id, h.Flaps, h.Failed, h.Older, entries})
+}
+
+// complete reads from the log what a history as of an earlier instant does not have.
+func (a *api) complete(r *http.Request, id string, h *projections.History) error {
+	ctx, cancel := context.WithTimeout(r.Context(), logReadMax)
+	defer cancel()
+	return a.p.Complete(ctx, id, h)
 }

@@ -24,7 +24,7 @@ type projectionsJSON struct {
 	Rebuild     *rebuildJSON     `json:"rebuild,omitempty"` // that goes on, or the last
 }
 
-// sumJSON is a hash over the views: equal at equal positions on every projector that skipped the same (I9).
+// sumJSON is a hash over the views: equal at equal positions on every projector of a log (I9).
 type sumJSON struct {
 	Position uint64 `json:"position"` // at which it was taken; may be behind that of the answer
 	SHA256   string `json:"sha256"`
@@ -77,7 +77,7 @@ type projectionJSON struct {
 type snapshotJSON struct {
 	Position uint64 `json:"position"`
 	Taken    stamp  `json:"taken"`
-	Bytes    int    `json:"bytes"`
+	Bytes    int64  `json:"bytes"`
 	SHA256   string `json:"sha256"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"rollcall/events"
@@ -45,8 +46,8 @@ func (a At) String() string {
 	return a.Time.Format(time.RFC3339Nano)
 }
 
-// AsOf returns the views as they stood at an instant, by folding the log from the newest snapshot before it. The views are
-// the caller's. It fails with ErrFuture, ErrTooFar, events.ErrIncomplete when the log no longer reaches back, or what
+// AsOf returns the views as they stood at an instant, by folding the log from the newest checkpoint before it. The views are
+// the caller's. Histories may be bare: what their events said, Complete reads from the log. It fails with ErrFuture, ErrTooFar, events.ErrIncomplete when the log no longer reaches back, or what
 // the log said.
 func (p *Projector) AsOf(ctx context.Context, at At) (*projections.Views, error) {
 	select {
@@ -65,7 +66,7 @@ func (p *Projector) AsOf(ctx context.Context, at At) (*projections.Views, error)
 	case at.Position == 0 && at.Time.After(now):
 		return nil, fmt.Errorf("as of %v: %w: it is %s", at, ErrFuture, now.UTC().Format(time.RFC3339))
 	}
-	views := p.snapshotBefore(info.Identity, at)
+	views := p.viewsBefore(ctx, info, at)
 	var skipped map[string]uint64
 	p.View(func(v *projections.Views) { skipped = v.Skipped() })
 	for node, position := range skipped {
@@ -104,4 +105,86 @@ func (p *Projector) foldUntil(ctx context.Context, views *projections.Views, at 
 		return context.Cause(ctx)
 	}
 	return fmt.Errorf("%w: the subscription ended early", events.ErrUnavailable)
+}
+
+// snapshotWorth is how many more events a snapshot must spare than the best checkpoint before it is read: it is that much
+// larger.
+const snapshotWorth = 100_000
+
+// viewsBefore returns views to go on from towards the instant: those of a checkpoint or a snapshot of this log that it does not
+// precede, or fresh ones.
+func (p *Projector) viewsBefore(ctx context.Context, info events.Info, at At) *projections.Views {
+	if p.store == nil {
+		return projections.New(p.cfg.Cluster)
+	}
+	p.mu.RLock()
+	found := slices.Clone(p.ladder.rungs)
+	p.mu.RUnlock()
+	slices.Reverse(found)
+	views := p.newestBefore(ctx, info.Identity, at, found)
+	reached := uint64(0)
+	if views != nil {
+		reached = views.Position()
+	}
+	target := info.Last
+	if at.Position > 0 {
+		target = at.Position
+	}
+	if target-min(target, reached) > snapshotWorth || info.First > reached+1 {
+		if list, err := p.store.List(ctx); err == nil { // else it only takes longer
+			whole := slices.DeleteFunc(newestFirst(list, snapshotSuffix), func(k kept) bool {
+				return k.position <= reached+snapshotWorth && info.First <= reached+1
+			})
+			if better := p.newestBefore(ctx, info.Identity, at, whole); better != nil {
+				views = better
+			}
+		}
+	}
+	if views == nil {
+		views = projections.New(p.cfg.Cluster)
+	}
+	return views
+}
+
+// newestBefore reads the first of found, newest first, that the instant does not precede; nil when there is none.
+func (p *Projector) newestBefore(ctx context.Context, identity string, at At, found []kept) *projections.Views {
+	for _, k := range found {
+		if at.before(events.Recorded{Position: k.position, Stored: k.stored}) {
+			continue
+		}
+		head, views, _, err := p.readKept(ctx, k)
+		switch {
+		case err != nil:
+			p.setAside(ctx, k, err)
+		case head.Identity == identity:
+			return views
+		}
+	}
+	return nil
+}
+
+// Complete fills in what the events said in a history of node that AsOf left bare, out of the log. It fails with what the log
+// says.
+func (p *Projector) Complete(ctx context.Context, node string, h *projections.History) error {
+	if h.Bare == 0 {
+		return nil
+	}
+	first, last := h.Entries[0].Position, h.Entries[h.Bare-1].Position
+	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{Node: node}, events.From{Position: first}) {
+		var bad *events.DecodeError
+		switch {
+		case errors.As(err, &bad): // not one of them
+		case err != nil:
+			return fmt.Errorf("history of %s: %w", node, err)
+		default:
+			h.Complete(&rec)
+		}
+		if h.Bare == 0 {
+			return nil
+		}
+		if rec.Position >= last || bad != nil && bad.Position >= last {
+			return fmt.Errorf("history of %s: %w: an event is gone", node, events.ErrIncomplete)
+		}
+	}
+	return fmt.Errorf("history of %s: %w", node, context.Cause(ctx))
 }

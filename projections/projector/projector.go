@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rollcall/events"
@@ -25,8 +24,10 @@ const (
 type Config struct {
 	Log              events.Log
 	Cluster          string           // an id
-	Dir              string           // where snapshots are kept, made when missing; empty: none are
+	Dir              string           // where snapshots are kept, made when missing; empty: see Store
+	Store            Store            // or where else they are kept; nil: nowhere
 	SnapshotEvery    int              // events between two snapshots; 0: DefaultSnapshotEvery
+	CheckpointEvery  uint64           // positions between two checkpoints, until there are many; 0: DefaultCheckpointEvery
 	SnapshotInterval time.Duration    // or this long after the last, when there was an event; 0: DefaultSnapshotInterval
 	HeartbeatEvery   time.Duration    // how often the log is asked how far it reaches; 0: DefaultHeartbeatEvery
 	Logger           *slog.Logger     // nil: nothing is logged
@@ -46,6 +47,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("%w: Log is missing", ErrConfig)
 	case !events.ValidID(c.Cluster):
 		return fmt.Errorf("%w: Cluster %.80q is not an id: 1 to %d of A-Z a-z 0-9 _ -", ErrConfig, c.Cluster, events.IDMax)
+	case c.Dir != "" && c.Store != nil:
+		return fmt.Errorf("%w: both Dir and Store are given, want one", ErrConfig)
 	case c.SnapshotEvery < 0:
 		return fmt.Errorf("%w: SnapshotEvery is %d, want at least 0", ErrConfig, c.SnapshotEvery)
 	case c.SnapshotInterval < 0:
@@ -59,6 +62,9 @@ func (c *Config) validate() error {
 func (c *Config) setDefaults() {
 	if c.SnapshotEvery == 0 {
 		c.SnapshotEvery = DefaultSnapshotEvery
+	}
+	if c.CheckpointEvery == 0 {
+		c.CheckpointEvery = DefaultCheckpointEvery
 	}
 	if c.SnapshotInterval == 0 {
 		c.SnapshotInterval = DefaultSnapshotInterval
@@ -81,6 +87,13 @@ type Projector struct {
 	opened time.Time
 	asOf   chan struct{} // one token a fold of the past, see AsOf
 
+	store   Store        // nil: there is none
+	writer  string       // what the names that this projector writes end in
+	keeping chan keep    // to be written down
+	resting atomic.Int64 // no snapshot before then, nanoseconds since 1970
+
+	nextCheckpoint uint64 // no checkpoint below; belongs to the fold
+
 	rebuilds chan struct{} // of capacity 1: a rebuild is asked for
 	summing  sync.Mutex    // guards summed, and is taken before mu
 	summed   summed
@@ -93,6 +106,7 @@ type Projector struct {
 	pulse    pulse
 	folded   uint64 // events since Open
 	snapshot Snapshot
+	ladder   ladder
 	ran      bool
 	stopped  error // why Run ended
 
@@ -103,59 +117,48 @@ type Projector struct {
 	saved      uint64 // edited, as of the newest snapshot
 }
 
-// Open reads the newest whole snapshot in cfg.Dir, if there is one. It does not reach for the log. It fails with
-// ErrConfig, or when cfg.Dir cannot be made or read.
+// Open reads the newest whole snapshot in cfg.Dir, if there is one; what cfg.Store holds, Run reads. It does not reach for the
+// log. It fails with ErrConfig, or when cfg.Dir cannot be made or read.
 func Open(cfg Config) (*Projector, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
 	cfg.setDefaults()
+	id := events.NewID()
 	p := &Projector{
 		cfg: cfg, log: cfg.Logger, opened: cfg.Now(), views: projections.New(cfg.Cluster),
-		asOf: make(chan struct{}, AsOfConcurrent), rebuilds: make(chan struct{}, 1),
+		store: cfg.Store, writer: id[len(id)-12:], keeping: make(chan keep, keepQueue),
+		ladder: ladder{step: cfg.CheckpointEvery},
+		asOf:   make(chan struct{}, AsOfConcurrent), rebuilds: make(chan struct{}, 1),
 	}
-	if cfg.Dir != "" {
-		if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
-			return nil, fmt.Errorf("projector: make the snapshot directory: %w", err)
-		}
-		if err := p.load(); err != nil {
-			return nil, err
-		}
+	p.recent.reset(0)
+	if cfg.Dir == "" {
+		return p, nil
 	}
-	p.recent.reset(p.views.Position())
+	store, err := newDirStore(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("projector: make the snapshot directory: %w", err)
+	}
+	p.store = store
+	if err := p.load(context.Background()); err != nil {
+		return nil, fmt.Errorf("projector: %w", err)
+	}
 	return p, nil
 }
 
-// load takes the newest snapshot that can be used and puts aside those that cannot.
-func (p *Projector) load() error {
-	paths, err := listSnapshots(p.cfg.Dir)
-	if err != nil {
-		return fmt.Errorf("projector: list the snapshots: %w", err)
-	}
-	for _, path := range paths {
-		head, views, err := readSnapshot(path, p.cfg.Cluster)
-		if err == nil {
-			p.views, p.identity, p.snapshot = views, head.Identity, head.describe()
-			p.log.Info("snapshot read", "file", path, "position", head.Position)
-			return nil
-		}
-		if errors.Is(err, fs.ErrPermission) {
-			return fmt.Errorf("projector: read the snapshot: %w", err)
-		}
-		p.log.Warn("snapshot put aside", "file", path, "as", path+badSuffix, "reason", err)
-		if err := os.Rename(path, path+badSuffix); err != nil {
-			return fmt.Errorf("projector: put a snapshot aside: %w", err)
-		}
-	}
-	return nil
-}
-
 // View calls fn with the views at one position. The fold waits meanwhile: fn should take what it needs and return; what it
-// takes (nodes, histories) stays as it is afterwards. fn must not keep v, nor change it.
+// takes (nodes, histories) stays as it is afterwards. fn must not keep v, nor freeze or change it.
 func (p *Projector) View(fn func(v *projections.Views)) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	fn(p.views)
+}
+
+// Freeze returns the views as they are now, which stay so: for what would take too long inside View. They are read only.
+func (p *Projector) Freeze() *projections.Views {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.views.Freeze()
 }
 
 // Position is that of the last event folded.

@@ -44,24 +44,27 @@ func (p *Projector) Rebuild() error {
 func (p *Projector) rebuilder(ctx context.Context) {
 	for {
 		select {
-		case <-ctx.Done():
-			return
 		case <-p.rebuilds:
+			p.giveUp(p.rebuild(ctx))
+		case <-ctx.Done():
+			p.giveUp(context.Cause(ctx)) // what was asked for just now
+			return
 		}
-		err := p.rebuild(ctx)
-		if err == nil {
-			err = context.Cause(ctx)
-		}
-		p.mu.Lock()
-		if p.rebuilding.Running { // else it has switched
-			p.rebuilding.Running, p.rebuilding.Ended, p.rebuilding.Err = false, p.cfg.Now(), err
-			p.log.Error("rebuild given up; the views stay as they are", "error", err)
-		}
-		p.mu.Unlock()
 	}
 }
 
-// rebuild returns nil when the new views are in place or ctx has ended.
+// giveUp ends a rebuild that has not switched, with err.
+func (p *Projector) giveUp(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.rebuilding.Running {
+		return
+	}
+	p.rebuilding.Running, p.rebuilding.Ended, p.rebuilding.Err = false, p.cfg.Now(), err
+	p.log.Error("rebuild given up; the views stay as they are", "error", err)
+}
+
+// rebuild returns nil when the new views are in place.
 func (p *Projector) rebuild(ctx context.Context) error {
 	shadow := projections.New(p.cfg.Cluster)
 	skipped := make(map[string]uint64)
@@ -70,7 +73,10 @@ func (p *Projector) rebuild(ctx context.Context) error {
 		shadow.SkipThrough(node, position)
 	}
 	p.log.Info("rebuilding", "target", p.Position())
-	return p.retry(ctx, "rebuild", func(ctx context.Context) error { return p.foldBeside(ctx, shadow) })
+	if err := p.retry(ctx, "rebuild", func(ctx context.Context) error { return p.foldBeside(ctx, shadow) }); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
 }
 
 func (p *Projector) foldBeside(ctx context.Context, shadow *projections.Views) error {
@@ -81,11 +87,32 @@ func (p *Projector) foldBeside(ctx context.Context, shadow *projections.Views) e
 		if err := fold(shadow, rec, err); err != nil {
 			return err
 		}
+		p.checkpointAgain(ctx, shadow)
 		if p.switchTo(shadow) {
 			return nil
 		}
 	}
 	return errors.New("the subscription ended by itself")
+}
+
+// checkpointAgain writes a checkpoint of the rebuilt views at each step, in the place of the one that the old views left there.
+func (p *Projector) checkpointAgain(ctx context.Context, shadow *projections.Views) {
+	p.mu.RLock()
+	step, identity := p.ladder.step, p.identity
+	p.mu.RUnlock()
+	if p.store == nil || shadow.Position()%step != 0 {
+		return
+	}
+	k := keep{
+		head: header{
+			Cluster: p.cfg.Cluster, Identity: identity, Position: shadow.Position(), Taken: p.cfg.Now().UTC(), Bare: true,
+		},
+		views: shadow.Freeze(), again: true,
+	}
+	select {
+	case p.keeping <- k:
+	case <-ctx.Done():
+	}
 }
 
 // switchTo puts shadow in the place of the live views if it has caught up with them. Both pass the same positions, and
@@ -100,7 +127,7 @@ func (p *Projector) switchTo(shadow *projections.Views) bool {
 	for node, position := range p.views.Skipped() { // meanwhile
 		shadow.SkipThrough(node, position)
 	}
-	before, after := p.views, shadow.Clone()
+	before, after := p.views, shadow.Freeze()
 	p.views = shadow
 	p.edited++
 	p.wakeLocked()

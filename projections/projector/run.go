@@ -29,7 +29,10 @@ func (p *Projector) Run(ctx context.Context) error {
 
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	err := p.retry(inner, "reach the log", p.attach)
+	err := p.retry(inner, "read the snapshots", p.loadStore)
+	if err == nil {
+		err = p.retry(inner, "reach the log", p.attach)
+	}
 	if err == nil {
 		var beside sync.WaitGroup
 		beside.Go(func() {
@@ -38,6 +41,9 @@ func (p *Projector) Run(ctx context.Context) error {
 			}
 		})
 		beside.Go(func() { p.rebuilder(inner) })
+		if p.store != nil {
+			beside.Go(func() { p.keeper(inner) })
+		}
 		err = p.retry(inner, "read the log", p.keepUp)
 		if cause := context.Cause(inner); err == nil && ctx.Err() == nil {
 			err = cause
@@ -45,10 +51,24 @@ func (p *Projector) Run(ctx context.Context) error {
 		cancel(nil)
 		beside.Wait()
 	}
-	if p.dueForLast() {
-		p.takeSnapshot()
-	}
+	p.last()
 	p.stop(err)
+	return err
+}
+
+// loadStore reads what cfg.Store holds. A store that is away is waited for, as the log is; one that cannot be read costs a
+// longer start.
+func (p *Projector) loadStore(ctx context.Context) error {
+	if p.cfg.Store == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
+	err := p.load(ctx)
+	if err != nil && !errors.Is(err, events.ErrUnavailable) {
+		p.log.Error("the snapshots cannot be read; the log is read from its start", "error", err)
+		return nil
+	}
 	return err
 }
 
@@ -126,10 +146,10 @@ func (p *Projector) checkInfo(info events.Info, asked asking) error {
 }
 
 func (p *Projector) advice() string {
-	if p.cfg.Dir == "" {
+	if p.store == nil {
 		return "start again to read the new log from its beginning"
 	}
-	return fmt.Sprintf("if that is as it should be, move %s away and start again", p.cfg.Dir)
+	return fmt.Sprintf("if that is as it should be, move %s away and start again", p.store)
 }
 
 // follow reads the log from behind the views' position for as long as it can. It never returns nil before ctx ends.
@@ -139,45 +159,11 @@ func (p *Projector) follow(ctx context.Context) error {
 		if err := p.take(ctx, rec, err); err != nil {
 			return err
 		}
-		if p.cfg.Dir != "" && due.now() {
-			p.takeSnapshot()
-			due.taken()
+		if p.store != nil {
+			due.tick()
 		}
 	}
 	return errors.New("the subscription ended by itself")
-}
-
-// snapshotRest is how many times as long as a snapshot took the fold goes on before the next: a large state that is read
-// from a long log would otherwise be written more than it is folded.
-const snapshotRest = 10
-
-// schedule says when the next snapshot is due.
-type schedule struct {
-	p       *Projector
-	began   time.Time // when the last was due, and
-	folded  uint64    // how many events were folded then
-	resting time.Time // none before
-}
-
-func (p *Projector) newSchedule() *schedule {
-	return &schedule{p: p, began: p.cfg.Now(), folded: p.folded}
-}
-
-func (s *schedule) now() bool {
-	now := s.p.cfg.Now()
-	if now.Before(s.resting) {
-		return false
-	}
-	due := s.p.folded-s.folded >= uint64(s.p.cfg.SnapshotEvery) || now.Sub(s.began) >= s.p.cfg.SnapshotInterval
-	if due {
-		s.began, s.folded = now, s.p.folded
-	}
-	return due
-}
-
-func (s *schedule) taken() {
-	now := s.p.cfg.Now()
-	s.resting = now.Add(snapshotRest * now.Sub(s.began))
 }
 
 // take puts what the subscription yielded into the views, unless ctx has ended: then it will be read again.

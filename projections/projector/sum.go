@@ -8,8 +8,8 @@ import (
 	"rollcall/projections"
 )
 
-// Sum is a hash of the views' state at a position. Two projectors of one log have the same at the same position, unless
-// they skipped different events (invariant I9).
+// Sum is a hash of the views' state at a position. Two projectors of one log have the same at the same position, whatever was
+// skipped on either (invariant I9).
 type Sum struct {
 	Position uint64
 	SHA256   string            // over all views, hexadecimal
@@ -39,9 +39,9 @@ func (p *Projector) Sum() Sum {
 	if fresh || last.sum.SHA256 != "" && began.Before(last.next) {
 		return last.sum
 	}
-	p.mu.RLock()
-	views, edited := p.views.Clone(), p.edited
-	p.mu.RUnlock()
+	p.mu.Lock()
+	views, edited := p.views.Freeze(), p.edited
+	p.mu.Unlock()
 
 	sums := views.Sums()
 	out := Sum{Position: views.Position(), Views: make(map[string]string, len(sums))}

@@ -159,8 +159,8 @@ func (p *Projector) read(ctx context.Context, from, upTo uint64) iter.Seq2[Notic
 func (p *Projector) outcome(node string, position uint64) *events.Outcome {
 	var out *events.Outcome
 	p.View(func(v *projections.Views) {
-		if e, ok := v.Timeline.Entry(node, position); ok {
-			out = &e.Outcome
+		if o, ok := v.Timeline.Outcome(node, position); ok {
+			out = &o
 		}
 	})
 	return out

@@ -1,0 +1,240 @@
+package projector
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"time"
+
+	"rollcall/events"
+	"rollcall/projections"
+)
+
+const (
+	// snapshotsKept is how many snapshots stay: the newest, and one before it should that one prove broken.
+	snapshotsKept = 2
+
+	// snapshotRest is how many times as long as a snapshot took the fold goes on before the next: a large state that is read
+	// from a long log would otherwise be written more than it is folded.
+	snapshotRest = 20
+
+	// keepQueue is how many frozen views wait to be written down. When it is full a checkpoint is left out, and a
+	// snapshot taken later.
+	keepQueue = 2
+
+	// keepTimeout bounds one use of the store beside the writing of a snapshot, saveTimeout that.
+	keepTimeout = 10 * time.Second
+	saveTimeout = 2 * time.Minute
+)
+
+// load takes the newest snapshot that can be used, puts aside those that are broken or of another cluster, and learns which
+// checkpoints there are. It fails when the store is away; what it cannot read otherwise is said, and the log is read
+// instead.
+func (p *Projector) load(ctx context.Context) error {
+	list, err := p.store.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list the snapshots in %s: %w", p.store, err)
+	}
+	for _, k := range newestFirst(list, snapshotSuffix) {
+		head, views, desc, err := p.readKept(ctx, k)
+		if errors.Is(err, events.ErrUnavailable) || errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("read snapshot %s in %s: %w", k.Name, p.store, err)
+		}
+		if err == nil {
+			p.restore(head, views, desc)
+			p.log.Info("snapshot read", "store", p.store.String(), "name", k.Name, "position", head.Position)
+			break
+		}
+		p.setAside(ctx, k, err)
+	}
+	p.mu.Lock()
+	out := p.ladder.load(newestFirst(list, checkpointSuffix))
+	p.mu.Unlock()
+	p.letGo(ctx, out)
+	return nil
+}
+
+// restore starts from a snapshot, where no event was folded yet.
+func (p *Projector) restore(head header, views *projections.Views, desc Snapshot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.views.Position() > 0 {
+		return
+	}
+	p.views, p.identity, p.snapshot = views, head.Identity, desc
+	p.recent.reset(views.Position())
+	p.wakeLocked()
+}
+
+// readKept opens one snapshot or checkpoint and reads all of it.
+func (p *Projector) readKept(ctx context.Context, k kept) (header, *projections.Views, Snapshot, error) {
+	src, size, err := p.store.Open(ctx, k.Name)
+	if err != nil {
+		return header{}, nil, Snapshot{}, err
+	}
+	defer src.Close()
+	return readSnapshot(src, size, p.cfg.Cluster)
+}
+
+// setAside does away with one that could not be read for the reason why: it is broken, or only out of reach.
+func (p *Projector) setAside(ctx context.Context, k kept, why error) {
+	if !errors.Is(why, errSnapshot) {
+		p.log.Warn("snapshot passed over", "store", p.store.String(), "name", k.Name, "reason", why)
+		return
+	}
+	aside, err := p.store.SetAside(ctx, k.Name)
+	p.log.Warn("snapshot put aside", "store", p.store.String(), "name", k.Name, "as", aside, "reason", why, "error", err)
+}
+
+// newestFirst returns the names with this suffix.
+func newestFirst(list []Stored, suffix string) (found []kept) {
+	for _, s := range list {
+		if k, ok := parseKept(s, suffix); ok {
+			found = append(found, k)
+		}
+	}
+	slices.SortFunc(found, func(a, b kept) int {
+		if a.position != b.position {
+			return cmp.Compare(b.position, a.position)
+		}
+		return cmp.Compare(b.Name, a.Name)
+	})
+	return found
+}
+
+// keep is what is to be written down: the views as they were.
+type keep struct {
+	head   header
+	views  *projections.Views
+	edited uint64
+	again  bool // a checkpoint that takes the place of those at its step: a rebuild knows better
+}
+
+// freeze returns the views as they are now, to be written down.
+func (p *Projector) freeze(bare bool) keep {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return keep{
+		head: header{
+			Cluster: p.cfg.Cluster, Identity: p.identity, Position: p.views.Position(), Taken: p.cfg.Now().UTC(), Bare: bare,
+		},
+		views: p.views.Freeze(), edited: p.edited,
+	}
+}
+
+// keeper writes down what comes until ctx ends, beside the fold.
+func (p *Projector) keeper(ctx context.Context) {
+	for {
+		select {
+		case k := <-p.keeping:
+			p.save(ctx, k)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// schedule says when the next snapshot and the next checkpoint are due. It belongs to the fold.
+type schedule struct {
+	p      *Projector
+	began  time.Time // when the last was due, and
+	folded uint64    // how many events were folded then
+}
+
+func (p *Projector) newSchedule() *schedule {
+	return &schedule{p: p, began: p.cfg.Now(), folded: p.folded}
+}
+
+// tick is called after each event: it hands what is due to the keeper, which may have no room for it now.
+func (s *schedule) tick() {
+	p := s.p
+	if p.checkpointDue(p.views.Position()) {
+		select {
+		case p.keeping <- p.freeze(true):
+		default:
+		}
+	}
+	if len(p.keeping) == cap(p.keeping) || !s.snapshotDue() {
+		return
+	}
+	select {
+	case p.keeping <- p.freeze(false):
+		s.began, s.folded = p.cfg.Now(), p.folded
+	default:
+	}
+}
+
+func (s *schedule) snapshotDue() bool {
+	cfg := &s.p.cfg
+	enough := s.p.folded-s.folded >= uint64(cfg.SnapshotEvery)
+	now := cfg.Now()
+	if !enough && now.Sub(s.began) < cfg.SnapshotInterval {
+		return false
+	}
+	return now.UnixNano() >= s.p.resting.Load()
+}
+
+// save writes one thing down. Failure costs time at the next start, or for a view of the past, and nothing else, so it is
+// logged.
+func (p *Projector) save(ctx context.Context, k keep) {
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
+	suffix := snapshotSuffix
+	if k.head.Bare {
+		suffix = checkpointSuffix
+	}
+	name := keptName(k.head.Position, k.views.Stored(), p.writer, suffix)
+	began := p.cfg.Now()
+	var desc Snapshot
+	err := p.store.Save(ctx, name, func(w io.Writer) (err error) {
+		desc, err = writeSnapshot(w, k.head, k.views)
+		return err
+	})
+	if err != nil {
+		p.log.Error("not written down; a start, or a view of the past, reads more of the log",
+			"store", p.store.String(), "name", name, "error", err)
+		return
+	}
+	now := p.cfg.Now()
+	p.log.Debug("written down", "store", p.store.String(), "name", name, "bytes", desc.Bytes, "took", now.Sub(began))
+	if k.head.Bare {
+		p.addRung(ctx, kept{Stored{name, desc.Bytes}, k.head.Position, k.views.Stored()}, k.again)
+		return
+	}
+	p.resting.Store(now.Add(snapshotRest * now.Sub(began)).UnixNano())
+	p.mu.Lock()
+	p.snapshot, p.saved = desc, k.edited
+	p.mu.Unlock()
+	if err := p.prune(ctx); err != nil {
+		p.log.Warn("old snapshots stay", "store", p.store.String(), "error", err)
+	}
+}
+
+// prune removes all but the newest snapshots, whoever wrote them.
+func (p *Projector) prune(ctx context.Context) error {
+	list, err := p.store.List(ctx)
+	if err != nil {
+		return err
+	}
+	found := newestFirst(list, snapshotSuffix)
+	for _, k := range found[min(snapshotsKept, len(found)):] {
+		err = errors.Join(err, p.store.Remove(ctx, k.Name))
+	}
+	return err
+}
+
+// last writes a snapshot at the end of Run, where that would hold anything new.
+func (p *Projector) last() {
+	p.mu.RLock()
+	due := p.store != nil && p.identity != "" && (p.views.Position() > p.snapshot.Position || p.edited != p.saved)
+	p.mu.RUnlock()
+	if due {
+		ctx, cancel := context.WithTimeout(context.Background(), keepTimeout)
+		defer cancel()
+		p.save(ctx, p.freeze(false))
+	}
+}
