@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"time"
 )
@@ -61,9 +60,18 @@ func (w *writer) strings(list []string) {
 	}
 }
 
+// tagsRoom is how many tags are sorted without taking memory for it.
+const tagsRoom = 16
+
 func (w *writer) tags(tags map[string]string) {
 	w.uint(uint64(len(tags)))
-	for _, k := range slices.Sorted(maps.Keys(tags)) {
+	var room [tagsRoom]string
+	keys := room[:0]
+	for k := range tags {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
 		w.string(k)
 		w.string(tags[k])
 	}

@@ -22,13 +22,15 @@ const (
 	// from a long log would otherwise be written more than it is folded.
 	snapshotRest = 20
 
-	// keepQueue is how many frozen views wait to be written down. When it is full a checkpoint is left out, and a
-	// snapshot taken later.
+	// keepQueue is how many frozen views wait to be written down.
 	keepQueue = 2
 
-	// keepTimeout bounds one use of the store beside the writing of a snapshot, saveTimeout that.
-	keepTimeout = 10 * time.Second
+	// saveTimeout bounds one use of the store, and lastTimeout that at the end of Run.
 	saveTimeout = 2 * time.Minute
+	lastTimeout = 30 * time.Second
+
+	// keepLook is how often it is looked whether a snapshot is due by the clock.
+	keepLook = time.Second
 )
 
 // load takes the newest snapshot that can be used, puts aside those that are broken or of another cluster, and learns which
@@ -126,56 +128,75 @@ func (p *Projector) freeze(bare bool) keep {
 	}
 }
 
-// keeper writes down what comes until ctx ends, beside the fold.
+// keeper writes down what comes until ctx ends, beside the fold, and looks now and then whether a snapshot is due.
 func (p *Projector) keeper(ctx context.Context) {
+	look := time.NewTicker(min(keepLook, p.cfg.SnapshotInterval))
+	defer look.Stop()
+	began, before := p.cfg.Now(), p.Position()
 	for {
 		select {
 		case k := <-p.keeping:
 			p.save(ctx, k)
+		case <-look.C:
+			now, position := p.cfg.Now(), p.Position()
+			if quiet := position == before; p.snapshotDue(now, began, quiet) {
+				p.save(ctx, p.freeze(false))
+				began = p.cfg.Now()
+			}
+			before = position
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// schedule says when the next snapshot and the next checkpoint are due. It belongs to the fold.
+// snapshotDue reports whether there is anything new, and either nothing was written down for long, or the log has fallen
+// silent after many events.
+func (p *Projector) snapshotDue(now, began time.Time, quiet bool) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.views.Position() <= p.snapshot.Position && p.edited == p.saved || now.UnixNano() < p.resting.Load() {
+		return false
+	}
+	many := p.views.Position()-p.snapshot.Position >= uint64(p.cfg.SnapshotEvery)
+	return quiet && many || now.Sub(latest(began, p.snapshot.Taken)) >= p.cfg.SnapshotInterval
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// schedule hands to the keeper what is due as events are folded. It belongs to the fold.
 type schedule struct {
-	p      *Projector
-	began  time.Time // when the last was due, and
-	folded uint64    // how many events were folded then
+	p        *Projector
+	snapshot uint64 // position at which the next snapshot is due
 }
 
 func (p *Projector) newSchedule() *schedule {
-	return &schedule{p: p, began: p.cfg.Now(), folded: p.folded}
+	return &schedule{p, p.Position() + uint64(p.cfg.SnapshotEvery)}
 }
 
-// tick is called after each event: it hands what is due to the keeper, which may have no room for it now.
+// tick is called after each event. Where the keeper has no room, a checkpoint is left out, and a snapshot taken later.
 func (s *schedule) tick() {
 	p := s.p
-	if p.checkpointDue(p.views.Position()) {
+	position := p.Position()
+	if p.checkpointDue(position) {
 		select {
 		case p.keeping <- p.freeze(true):
 		default:
 		}
 	}
-	if len(p.keeping) == cap(p.keeping) || !s.snapshotDue() {
+	if position < s.snapshot || p.cfg.Now().UnixNano() < p.resting.Load() {
 		return
 	}
 	select {
 	case p.keeping <- p.freeze(false):
-		s.began, s.folded = p.cfg.Now(), p.folded
 	default:
 	}
-}
-
-func (s *schedule) snapshotDue() bool {
-	cfg := &s.p.cfg
-	enough := s.p.folded-s.folded >= uint64(cfg.SnapshotEvery)
-	now := cfg.Now()
-	if !enough && now.Sub(s.began) < cfg.SnapshotInterval {
-		return false
-	}
-	return now.UnixNano() >= s.p.resting.Load()
+	s.snapshot = position + uint64(p.cfg.SnapshotEvery)
 }
 
 // save writes one thing down. Failure costs time at the next start, or for a view of the past, and nothing else, so it is
@@ -233,7 +254,7 @@ func (p *Projector) last() {
 	due := p.store != nil && p.identity != "" && (p.views.Position() > p.snapshot.Position || p.edited != p.saved)
 	p.mu.RUnlock()
 	if due {
-		ctx, cancel := context.WithTimeout(context.Background(), keepTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), lastTimeout)
 		defer cancel()
 		p.save(ctx, p.freeze(false))
 	}

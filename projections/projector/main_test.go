@@ -14,6 +14,9 @@ import (
 	"rollcall/projections/projector"
 )
 
+// patience bounds every wait: far above what a loaded machine needs.
+const patience = 30 * time.Second
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // tape is a log that is spoken onto.
@@ -98,7 +101,7 @@ func start(t *testing.T, cfg projector.Config) *running {
 // reach waits until position is folded.
 func (r *running) reach(position uint64) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
 	if err := r.WaitFor(ctx, position); err != nil {
 		r.t.Fatal(err)
@@ -107,13 +110,13 @@ func (r *running) reach(position uint64) {
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(patience)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-deadline:
-			t.Fatalf("not %s after 5 s", what)
+			t.Fatalf("not %s after %v", what, patience)
 		case <-tick.C:
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"time"
 
 	"rollcall/events"
 	"rollcall/projections/projector"
@@ -14,7 +13,7 @@ import (
 // watch collects n positions.
 func watch(t *testing.T, p *projector.Projector, filter events.Filter, from uint64, n int) []uint64 {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var got []uint64
 	for notice, err := range p.Watch(ctx, filter, from) {

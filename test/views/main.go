@@ -1,0 +1,138 @@
+// Command views measures what the views cost, with nothing in it replaced: a NATS server, the projector and its clients are
+// processes of their own on this machine.
+//
+//	go run ./test/views                             # 10,000 nodes, 1,000,000 events: some three minutes
+//	go run ./test/views -nodes 1000 -events 50000
+//
+// It writes a story (package story) into a stream, and prints
+//
+//   - how fast the same consumer takes the messages of the log when nobody decodes them, and how fast a projector folds them
+//     into all views, started with nothing;
+//   - how long a start from the snapshot takes until the projector is ready, after kill -9;
+//   - what one node, and a tag expression, take at 200 requests/s in all while the projector folds the log as fast as it can;
+//   - what any view takes as of an instant half-way;
+//   - the projector's memory.
+//
+// Each request is counted from when it was due, not from when it was sent. With -strict it fails unless every figure is
+// within its bound. It needs Linux, for the memory alone, and some 2 GB below -dir.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+)
+
+// options are the flags.
+type options struct {
+	nodes  int
+	events uint64
+	seed   uint64
+	rate   int
+	asOf   int
+	dir    string
+	strict bool
+	snaps  string
+}
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == serverRole {
+		exit(serve(os.Args[2:]))
+	}
+	var o options
+	flag.IntVar(&o.nodes, "nodes", 10_000, "nodes in the cluster")
+	flag.Uint64Var(&o.events, "events", 1_000_000, "events in the log")
+	flag.Uint64Var(&o.seed, "seed", 1, "of the story")
+	flag.IntVar(&o.rate, "rate", 200, "requests/s, half of them for one node, half for a tag expression")
+	flag.IntVar(&o.asOf, "as-of", 200, "reads as of an instant half-way")
+	flag.StringVar(&o.dir, "dir", "", "where everything is kept meanwhile; empty: a temporary directory")
+	flag.StringVar(&o.snaps, "snapshots", "data", "where the projector keeps its snapshots: data or nats")
+	flag.BoolVar(&o.strict, "strict", false, "fail when a figure is beyond its bound")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	exit(run(ctx, o))
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "views:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func run(ctx context.Context, o options) (err error) {
+	if o.nodes < 8 || o.events < uint64(4*o.nodes) || o.rate < 2 || o.asOf < 1 {
+		return errors.New("want at least 8 nodes, 4 events a node, 2 requests/s and one read as of the past")
+	}
+	dir, err := os.MkdirTemp(o.dir, "rollcall-views-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	r := newReport(os.Stdout)
+	r.machine(o)
+	b := &bench{options: o, dir: dir, report: r}
+	defer b.end()
+	for _, step := range []func(context.Context) error{b.start, b.fill, b.scan, b.fold, b.restart, b.past, b.busy} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return r.verdict(o.strict)
+}
+
+// bench is one run.
+type bench struct {
+	options
+	dir       string
+	report    *report
+	server    *process
+	projector *process
+	url       string // of NATS
+	api       string // of the projector
+	undecoded float64
+}
+
+func (b *bench) end() {
+	for _, p := range []*process{b.projector, b.server} {
+		if p != nil {
+			p.kill()
+		}
+	}
+}
+
+// start builds the projector and starts the server.
+func (b *bench) start(ctx context.Context) error {
+	if err := build(ctx, b.binary()); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if b.server, err = launch(self, serverRole, filepath.Join(b.dir, "nats")); err != nil {
+		return err
+	}
+	b.url, err = b.server.logged(ctx, "embedded NATS server ready", "url")
+	return err
+}
+
+func (b *bench) binary() string { return filepath.Join(b.dir, "projector") }
+
+// startProjector starts it on the data of the name and returns once it serves.
+func (b *bench) startProjector(ctx context.Context, data string) (err error) {
+	b.projector, err = launch(b.binary(), "run", "--nats", b.url, "--data", filepath.Join(b.dir, data), "--http", "127.0.0.1:0",
+		"--log-format", "json")
+	if err != nil {
+		return err
+	}
+	addr, err := b.projector.logged(ctx, "projector is up", "http")
+	b.api = "http://" + addr
+	return err
+}

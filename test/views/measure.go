@@ -1,0 +1,333 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/events"
+	"rollcall/events/jslog"
+	"rollcall/test/story"
+)
+
+const cluster = "default"
+
+// limit bounds each step.
+const limit = 3 * time.Minute
+
+// fill makes the stream and writes the story into it.
+func (b *bench) fill(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	log, err := jslog.Connect(ctx, jslog.Config{URL: b.url, Cluster: cluster, Name: "views", Provision: true})
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	nc, err := nats.Connect(b.url)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(5000))
+	if err != nil {
+		return err
+	}
+	tale := story.New(story.Config{Cluster: cluster, Nodes: b.nodes, Seed: b.seed})
+	began, size := time.Now(), 0
+	for range b.events {
+		ev := tale.Next()
+		body, err := events.Encode(ev)
+		if err != nil {
+			return err
+		}
+		size += len(body)
+		if _, err := js.PublishMsgAsync(&nats.Msg{Subject: events.Subject(ev), Data: body}); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-js.PublishAsyncComplete():
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	b.report.say("log written", "%.0f s, %d bytes an event", time.Since(began).Seconds(), size/int(b.events))
+	return nil
+}
+
+// scan takes the log through the consumer that the projector reads through, and looks at nothing.
+func (b *bench) scan(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	log, err := jslog.Connect(ctx, jslog.Config{URL: b.url, Cluster: cluster, Name: "views"})
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	var first time.Time
+	for msg, err := range log.Scan(ctx, b.events) {
+		switch {
+		case err != nil:
+			return err
+		case msg.Position == 1:
+			first = time.Now()
+		}
+	}
+	b.undecoded = float64(b.events-1) / time.Since(first).Seconds()
+	b.report.say("delivered undecoded", "%.0f events/s", b.undecoded)
+	return ctx.Err()
+}
+
+// fold starts a projector with nothing and waits until it has everything.
+func (b *bench) fold(ctx context.Context) error {
+	if err := b.startProjector(ctx, "data"); err != nil {
+		return err
+	}
+	rate, err := b.foldRate(ctx)
+	if err != nil {
+		return err
+	}
+	b.report.bound("folded into all views", rate, 0.6*b.undecoded, atLeast, fmt.Sprintf("events/s, %.0f %% of that", 100*rate/b.undecoded))
+	b.report.memory("memory once folded", b.projector)
+	return nil
+}
+
+// foldRate follows the projector's position from its first event to its last.
+func (b *bench) foldRate(ctx context.Context) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var began time.Time
+	var from uint64
+	for {
+		position, err := b.position(ctx)
+		if err != nil {
+			return 0, err
+		}
+		switch now := time.Now(); {
+		case from == 0 && position > 0:
+			began, from = now, position
+		case position >= b.events:
+			return float64(position-from) / now.Sub(began).Seconds(), nil
+		}
+		if err := rest(ctx, 10*time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (b *bench) position(ctx context.Context) (uint64, error) {
+	var answer struct{ Position uint64 }
+	raw, status, err := get(ctx, b.api+"/livez")
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("/livez: status %d", status)
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &answer)
+	}
+	return answer.Position, err
+}
+
+// restart kills the projector once it has a snapshot of everything, and starts it again.
+func (b *bench) restart(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if err := b.snapshotTaken(ctx); err != nil {
+		return err
+	}
+	var worst time.Duration
+	for range restarts {
+		b.projector.kill()
+		if err := b.startProjector(ctx, "data"); err != nil {
+			return err
+		}
+		if err := b.ready(ctx); err != nil {
+			return err
+		}
+		worst = max(worst, time.Since(b.projector.began))
+	}
+	b.report.bound("kill -9 to ready again", worst.Seconds(), 2, atMost, fmt.Sprintf("s, the longest of %d", restarts))
+	b.report.memory("memory after that", b.projector)
+	return nil
+}
+
+const restarts = 3
+
+func (b *bench) ready(ctx context.Context) error {
+	for {
+		_, status, err := get(ctx, b.api+"/readyz")
+		if err != nil || status == http.StatusOK {
+			return err
+		}
+		if err := rest(ctx, 5*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// snapshotTaken waits for a snapshot that holds nearly everything.
+func (b *bench) snapshotTaken(ctx context.Context) error {
+	for {
+		var answer struct {
+			Snapshot struct {
+				Position uint64
+				Bytes    int64
+			}
+		}
+		raw, _, err := get(ctx, b.api+"/v1/projections")
+		if err == nil {
+			err = json.Unmarshal(raw, &answer)
+		}
+		if err != nil {
+			return err
+		}
+		if answer.Snapshot.Position >= b.events {
+			b.report.say("snapshot", "%.0f MB", float64(answer.Snapshot.Bytes)/1e6)
+			return nil
+		}
+		if err := rest(ctx, 200*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// past reads as of instants around the middle of the log.
+func (b *bench) past(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	rnd := rand.New(rand.NewPCG(b.seed, 1))
+	var took []time.Duration
+	for i := range b.asOf {
+		at := b.events*45/100 + rnd.Uint64N(b.events/10)
+		path := fmt.Sprintf("/v1/nodes/%s?at=%d", story.ID(rnd.IntN(b.nodes)), at)
+		switch i % 3 {
+		case 1:
+			path = fmt.Sprintf("/v1/nodes?%s&at=%d", tagQuery, at)
+		case 2:
+			path = fmt.Sprintf("/v1/nodes/%s/history?at=%d", story.ID(rnd.IntN(b.nodes)), at)
+		}
+		began := time.Now()
+		if raw, status, err := get(ctx, b.api+path); err != nil || status != http.StatusOK {
+			return fmt.Errorf("%s: status %d, %w: %.200s", path, status, err, raw)
+		}
+		took = append(took, time.Since(began))
+	}
+	b.report.latency("as of half-way", took, 200*time.Millisecond)
+	return nil
+}
+
+// tagQuery chooses one node in thirty.
+var tagQuery = "tag=" + url.QueryEscape("role=worker,zone in (eu-1a)")
+
+// busy asks a projector that started with nothing, from the moment at which it knows every node until it has everything.
+func (b *bench) busy(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var one, many []time.Duration
+	for round := 0; round < busyRounds; round++ {
+		b.projector.kill()
+		if err := b.startProjector(ctx, fmt.Sprintf("busy-%d", round)); err != nil {
+			return err
+		}
+		for position := uint64(0); position < uint64(b.nodes); {
+			var err error
+			if position, err = b.position(ctx); err != nil {
+				return err
+			}
+			if err := rest(ctx, 5*time.Millisecond); err != nil {
+				return err
+			}
+		}
+		o, m, err := b.ask(ctx)
+		if err != nil {
+			return err
+		}
+		one, many = append(one, o...), append(many, m...)
+	}
+	b.report.latency("one node, while folding", one, 2*time.Millisecond)
+	b.report.latency("a tag expression, while folding", many, 20*time.Millisecond)
+	b.report.memory("memory then", b.projector)
+	return nil
+}
+
+const busyRounds = 2
+
+// ask sends requests at the rate, each when it is due, until the projector has everything.
+func (b *bench) ask(ctx context.Context) (one, many []time.Duration, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var mu sync.Mutex
+	var asking sync.WaitGroup
+	rnd := rand.New(rand.NewPCG(b.seed, 2))
+	began := time.Now()
+	for i := 0; ctx.Err() == nil; i++ {
+		if i%b.rate == 0 {
+			position, err := b.position(ctx)
+			if err != nil || position >= b.events {
+				cancel(err)
+				break
+			}
+		}
+		due := began.Add(time.Duration(i) * time.Second / time.Duration(b.rate))
+		if err := rest(ctx, time.Until(due)); err != nil {
+			break
+		}
+		path, into := "/v1/nodes/"+story.ID(rnd.IntN(b.nodes)), &one
+		if i%2 == 1 {
+			path, into = "/v1/nodes?"+tagQuery, &many
+		}
+		asking.Go(func() {
+			raw, status, err := get(context.WithoutCancel(ctx), b.api+path)
+			if err != nil || status != http.StatusOK {
+				cancel(fmt.Errorf("%s: status %d, %w: %.200s", path, status, err, raw))
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			*into = append(*into, time.Since(due))
+		})
+	}
+	asking.Wait()
+	if err := context.Cause(ctx); err != nil && err != context.Canceled {
+		return nil, nil, err
+	}
+	return one, many, nil
+}
+
+var client = &http.Client{
+	Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true},
+}
+
+func get(ctx context.Context, url string) ([]byte, int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	return raw, res.StatusCode, err
+}
+
+// rest waits for d, unless ctx ends first.
+func rest(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
