@@ -52,24 +52,27 @@ func TestProjectorOnThreeServers(t *testing.T) {
 // provisionBuckets makes the buckets as the provisioner, which is nobody else's to do.
 func (s *servers) provisionBuckets(t *testing.T) {
 	t.Helper()
-	replicas := len(s.all)
-	for key, may := range map[string]bool{nats.ReaderKey("projector"): false, nats.ProvisionerKey: true} {
-		conn, _ := s.plain(t, key)
+	for _, user := range []struct {
+		key string
+		may bool
+	}{{nats.ReaderKey("projector"), false}, {nats.ProvisionerKey, true}} {
+		conn, _ := s.plain(t, user.key)
 		ctx := bounded(t)
-		if !may {
+		if !user.may {
 			limited, cancel := context.WithTimeout(ctx, 500*time.Millisecond) // a denial is not answered
 			defer cancel()
 			ctx = limited
 		}
-		if err := kvmirror.Make(ctx, conn, cluster, replicas); (err == nil) != may {
-			t.Fatalf("%s makes the bucket of nodes: %v", key, err)
+		if err := kvmirror.Make(ctx, conn, cluster, len(s.all)); (err == nil) != user.may {
+			t.Fatalf("%s makes the bucket of nodes: %v", user.key, err)
 		}
 		js, err := jetstream.New(conn)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err = js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: snapshots, Replicas: replicas}); (err == nil) != may {
-			t.Fatalf("%s makes the bucket of snapshots: %v", key, err)
+		_, err = js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: snapshots, Replicas: len(s.all)})
+		if (err == nil) != user.may {
+			t.Fatalf("%s makes the bucket of snapshots: %v", user.key, err)
 		}
 	}
 }
