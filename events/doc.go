@@ -27,7 +27,7 @@
 // than the bounds named here (I15).
 //
 // What it does not promise: that an author tells the truth. The log lets a member speak as itself only, and a verdict
-// needs a quorum, so one liar fails nobody in a cluster of three or more; as many as the quorum can. A roll grows with the number of ids that the log ever named.
+// needs a quorum, so one liar fails nobody in a cluster of three or more; as many as the quorum can. A roll grows with the number of ids that ever joined.
 //
 // It imports nothing of this module.
 package events

@@ -20,6 +20,8 @@ func RestoreRoll(cluster string, position uint64, nodes []Node) (*Roll, error) {
 			return nil, fmt.Errorf("%w: %.80q is not an id", ErrRestore, n.ID)
 		case twice:
 			return nil, fmt.Errorf("%w: node %s comes twice", ErrRestore, n.ID)
+		case n.State == Unknown:
+			return nil, fmt.Errorf("%w: node %s never joined", ErrRestore, n.ID)
 		case int(n.State) >= len(stateNames):
 			return nil, fmt.Errorf("%w: node %s: state %d does not exist", ErrRestore, n.ID, n.State)
 		case n.LastPosition > position || n.SincePosition > n.LastPosition:

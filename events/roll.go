@@ -17,15 +17,17 @@ type Node struct {
 	Tags          map[string]string // shared, never written to
 	Since         time.Time         // observed time of the event that brought the state; of the last join for a live node
 	SincePosition uint64            // and its position
-	LastPosition  uint64            // newest event about the node, whatever it did: the expectation of the next append
+	LastPosition  uint64            // newest event about the node, whatever it did: the expectation of the next append; 0: never joined
 	Accusers      []string          // distinct accusers of this incarnation in log order; kept with a failed verdict; shared
 }
 
 // Roll is the fold of a whole log: the one legal history of every node (invariants I5 to I8). It is a pure function of
 // the events applied: no clock, no I/O. It is not safe for concurrent use.
 //
-// It keeps one [Node] for every id that the log names as a subject, also for those that never joined (in state Unknown):
-// their LastPosition is what the next append about them must expect.
+// It keeps one [Node] for every id that ever joined, and none for an id that only others speak of, or that never got
+// further than words a log refuses: so it grows with the identities that were given out, whatever a member writes (I15).
+// What the log says of such an id changes nothing and leaves no row; the position that an append about it must expect is the
+// log's to tell (Log.Last).
 type Roll struct {
 	cluster  string
 	nodes    map[string]*Node
@@ -52,9 +54,14 @@ func (r *Roll) Apply(rec Recorded) Outcome {
 	n := r.nodes[rec.Node]
 	if n == nil {
 		n = &Node{ID: rec.Node}
-		r.nodes[rec.Node] = n
 	}
 	next, out := r.step(*n, &rec.Event, rec.Mismatch)
+	switch {
+	case next.State == Unknown:
+		return out // it never joined
+	case out.Before == Unknown:
+		r.nodes[rec.Node] = n
+	}
 	next.LastPosition = rec.Position
 	if out.Result == Applied && (out.After != out.Before || rec.Kind == Joined) {
 		next.Since, next.SincePosition = rec.Time.UTC(), rec.Position
@@ -91,7 +98,7 @@ func (r *Roll) foreign(id string) Outcome {
 	return Outcome{Result: Refused, Reason: reasonCluster, Before: n.State, After: n.State}
 }
 
-// Node returns what the log says about id, and whether the log names it at all.
+// Node returns what the log says about id, and whether it ever joined.
 func (r *Roll) Node(id string) (Node, bool) {
 	if n := r.nodes[id]; n != nil {
 		return *n, true
@@ -99,7 +106,7 @@ func (r *Roll) Node(id string) (Node, bool) {
 	return Node{ID: id}, false
 }
 
-// Nodes yields every node ever named by the log, by id. The roll must not change meanwhile.
+// Nodes yields every node that ever joined, by id. The roll must not change meanwhile.
 func (r *Roll) Nodes() iter.Seq[Node] {
 	return func(yield func(Node) bool) {
 		for _, id := range slices.Sorted(maps.Keys(r.nodes)) {
@@ -110,7 +117,7 @@ func (r *Roll) Nodes() iter.Seq[Node] {
 	}
 }
 
-// Len is the number of nodes ever named.
+// Len is the number of nodes that ever joined.
 func (r *Roll) Len() int { return len(r.nodes) }
 
 // Live is the number of nodes that are alive or suspect.

@@ -146,27 +146,47 @@ func TestRollCounts(t *testing.T) {
 	s.line(t, "n1 suspected n2 1")
 	s.line(t, "n3 left n3 1")
 	r := s.roll
-	if r.Len() != 4 || r.Live() != 2 || r.Position() != 6 || r.Cluster() != "c" {
-		t.Errorf("len %d, live %d, position %d, cluster %q; want 4, 2, 6, c", r.Len(), r.Live(), r.Position(), r.Cluster())
+	if r.Len() != 3 || r.Live() != 2 || r.Position() != 6 || r.Cluster() != "c" {
+		t.Errorf("len %d, live %d, position %d, cluster %q; want 3, 2, 6, c", r.Len(), r.Live(), r.Position(), r.Cluster())
 	}
 	var ids []string
 	for n := range r.Nodes() {
 		ids = append(ids, n.ID)
-		if n.ID == "n9" {
+		if n.ID == "n2" {
 			break
 		}
 	}
-	if strings.Join(ids, " ") != "n1 n2 n3 n9" {
-		t.Errorf("nodes %v, want them by id", ids)
-	}
-	if n, ok := r.Node("n9"); !ok || n.State != events.Unknown || n.LastPosition != 4 {
-		t.Errorf("n9 is %+v (named: %v), want unknown with the refused event as its last", n, ok)
-	}
-	if n, ok := r.Node("n8"); ok || n.LastPosition != 0 {
-		t.Errorf("n8 is %+v (named: %v), want not named", n, ok)
+	if strings.Join(ids, " ") != "n1 n2" {
+		t.Errorf("nodes %v up to n2, want them by id", ids)
 	}
 	if n, _ := r.Node("n2"); !n.Since.Equal(testTime.Add(5*time.Second)) || n.SincePosition != 5 {
 		t.Errorf("n2 is suspect since %v at %d", n.Since, n.SincePosition)
+	}
+}
+
+// I15: whatever is said of an id that never joined, by whomever, it gets no row, and it joins as if nothing had been said.
+func TestRollForgetsStrangers(t *testing.T) {
+	var s script
+	s.line(t, "n1 joined n1 1 addr=h:1")
+	before := len(s.roll.Snapshot())
+	for i := range 1000 {
+		id := fmt.Sprint("stranger", i)
+		for _, line := range []string{" suspected n1 1", " accused n1 1", " failed n1 1", " health_check_failed n1 1"} {
+			s.line(t, id+line)
+		}
+		for _, kind := range []string{"tagged", "refuted", "left", "partitioned", "healed", "id_conflict"} {
+			s.line(t, fmt.Sprintf("%s %s %s 2", id, kind, id))
+		}
+	}
+	if n, named := s.roll.Node("stranger7"); named || n.LastPosition != 0 || s.roll.Len() != 1 {
+		t.Errorf("stranger7 is %+v (named: %v), %d in all; want nobody but n1", n, named, s.roll.Len())
+	}
+	if after := len(s.roll.Snapshot()); after > before+10 {
+		t.Errorf("the snapshot grew from %d to %d bytes", before, after)
+	}
+	s.line(t, "stranger7 joined stranger7 1 addr=h:7")
+	if n, _ := s.roll.Node("stranger7"); n.State != events.StateAlive || n.LastPosition != s.roll.Position() {
+		t.Errorf("after it joined, stranger7 is %+v", n)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 // rollVersion is the version of the snapshot format. It rises when a reader of the one before would misread the next.
-const rollVersion = 1
+const rollVersion = 2
 
 type rollSnapshot struct {
 	Version  int            `json:"version"`

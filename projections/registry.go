@@ -66,7 +66,7 @@ func (r *Registry) apply(step *Step) {
 	*place = next
 }
 
-// nodes are the rows as a roll knows them: those that the log named in an event that could be read.
+// nodes are the rows as a roll knows them: those that joined by an event that could be read.
 func (r *Registry) nodes() []events.Node {
 	list := make([]events.Node, 0, r.rows.rows)
 	for _, n := range r.rows.all() {

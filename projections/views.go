@@ -85,7 +85,7 @@ func (v *Views) Apply(rec events.Recorded) (step Step, ok bool) {
 	switch {
 	case rec.Group != "":
 		step.Outcome = v.Assignments.apply(&rec, v.roll)
-	case step.Node.LastPosition == rec.Position: // else it is of another cluster and says nothing about this one's nodes
+	case step.Node.LastPosition == rec.Position: // else its node never joined, or is another cluster's
 		v.Registry.apply(&step)
 		v.Timeline.apply(&step)
 		v.Assignments.release(rec.Node, rec.Position, step.Outcome)
@@ -104,10 +104,12 @@ func (v *Views) Reject(bad *events.DecodeError) bool {
 	reason := bad.Err.Error()
 	rej := Rejected{Position: bad.Position, Reason: reason[:min(len(reason), reasonMax)]}
 	if ev, err := events.ParseSubject(bad.Subject); err == nil && ev.Cluster == v.cluster {
-		if ev.Group != "" {
+		rej.Node = ev.Node
+		_, known := v.Registry.Node(ev.Node)
+		switch {
+		case ev.Group != "":
 			v.Assignments.reject(ev.Group, bad.Position)
-		} else {
-			rej.Node = ev.Node
+		case known || ev.Author == ev.Node: // I15: nobody gets a row by what others say of it
 			v.Registry.reject(rej)
 		}
 	}

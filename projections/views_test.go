@@ -126,9 +126,13 @@ func TestI15HistoriesAreBoundedAndWhatWasReadStays(t *testing.T) {
 		var held []taken
 		n := rapid.IntRange(1, 6*projections.HistoryMax).Draw(t, "events")
 		for i := range n {
-			views.Apply(events.Recorded{Position: uint64(i + 1), Event: events.Event{
+			ev := events.Event{
 				Kind: events.HealthCheckFailed, Cluster: "test", Node: "n1", Author: "n2", Incarnation: 1, ID: fmt.Sprint(i),
-			}})
+			}
+			if i == 0 {
+				ev.Kind, ev.Author = events.Joined, "n1"
+			}
+			views.Apply(events.Recorded{Position: uint64(i + 1), Event: ev})
 			if rapid.IntRange(0, 9).Draw(t, "read") == 0 {
 				h, _ := views.Timeline.History("n1")
 				held = append(held, taken{views.Freeze(), h})
@@ -147,6 +151,29 @@ func TestI15HistoriesAreBoundedAndWhatWasReadStays(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Nobody gets a row by what others say of it, readable or not: only its own word makes one.
+func TestI15StrangersHaveNoRow(t *testing.T) {
+	views := projections.New("test")
+	position := uint64(0)
+	for i := range 1000 {
+		stranger := fmt.Sprint("n", i)
+		position++
+		views.Apply(events.Recorded{Position: position, Event: events.Event{
+			Kind: events.Suspected, Cluster: "test", Node: stranger, Author: "foe", Incarnation: 1,
+		}})
+		position++
+		views.Reject(&events.DecodeError{
+			Position: position, Subject: "rollcall.test.node." + stranger + ".foe.suspected", Err: errors.New("no JSON"),
+		})
+	}
+	if _, known := views.Timeline.History("n7"); known || views.Registry.Len() != 0 {
+		t.Errorf("%d rows, a history of n7: %v", views.Registry.Len(), known)
+	}
+	if _, total := views.Rejected(); total != 1000 || views.Position() != position {
+		t.Errorf("%d unreadable events up to position %d, want 1000 up to %d", total, views.Position(), position)
+	}
 }
 
 func TestI15RejectedAreBounded(t *testing.T) {

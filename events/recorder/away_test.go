@@ -3,6 +3,7 @@ package recorder_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
 	"maps"
@@ -242,6 +243,47 @@ func TestNewerVersion(t *testing.T) {
 		w, _ := m.Node("w")
 		if v.State != events.StateAlive || w.State != events.StateSuspect || m.Stats().Pending != 1 {
 			t.Errorf("v is %s, w is %s, %d pending", v.State, w.State, m.Stats().Pending)
+		}
+	})
+}
+
+// I15: nobody keeps a place in memory for what others say of ids that never joined, nor for what only a newer version can
+// read of them: an append about such an id learns from the log what it has to expect.
+func TestWhatWasSaidOfStrangers(t *testing.T) {
+	bubble(t, func(t *testing.T, log *memlog.Log) {
+		inject(t, log, events.Accused, "m0", "foe", 1)
+		log.Inject("rollcall.test.node.m0.foe.suspected", []byte("{"))
+		m := start(t, log, "m0")
+		m.record(joined("m0"))
+		m.drained()
+		inject(t, log, events.Accused, "v", "foe", 1)
+		if err := m.Say(events.Event{Kind: events.HealthCheckFailed, Node: "v", Incarnation: 1, Time: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		m.drained()
+		if n, _ := m.Node("m0"); n.State != events.StateAlive || n.LastPosition != 3 {
+			t.Errorf("m0 is %+v, want it alive since position 3", n)
+		}
+		if n, named := m.Node("v"); named || m.Stats().Appended != 2 || m.Stats().Aside != 0 {
+			t.Errorf("v is %+v (named: %v); %+v", n, named, m.Stats())
+		}
+	})
+}
+
+// Where a newer version has spoken of more nodes than can be told apart, nothing is decided about any.
+func TestNewerVersionEverywhere(t *testing.T) {
+	bubble(t, func(t *testing.T, log *memlog.Log) {
+		m := start(t, log, "m0")
+		m.record(joined("m0"))
+		m.drained()
+		for i := range recorder.NewerMax + 1 {
+			log.Inject(fmt.Sprintf("rollcall.test.node.n%d.foe.promoted", i), []byte("{}"))
+		}
+		inject(t, log, events.Joined, "v", "v", 1)
+		m.record(suspected("v"))
+		time.Sleep(time.Hour)
+		if v, _ := m.Node("v"); v.State != events.StateAlive || m.Stats().Pending != 1 {
+			t.Errorf("v is %s, %d pending", v.State, m.Stats().Pending)
 		}
 	})
 }

@@ -50,13 +50,13 @@ func (r *Recorder) decide(ev events.Event, waited time.Duration) decision {
 		}
 		return decision{action: actDone}
 	}
-	if r.newer[ev.Node] != nil {
+	if r.newer.about(ev.Node) {
 		return decision{action: actWait} // what a newer version said of the node cannot be decided upon
 	}
 	node, _ := r.roll.Node(ev.Node)
 	j := judge{r: r, ev: ev, node: node, waited: waited, alone: len(r.lanes) <= 1}
 	d := j.decide()
-	d.expect = max(node.LastPosition, r.unread[ev.Node])
+	d.expect = r.newest(ev.Node)
 	return d
 }
 

@@ -3,7 +3,6 @@ package recorder
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"rollcall/events"
 )
@@ -80,14 +79,11 @@ func (r *Recorder) skip(e *events.DecodeError) {
 	} else {
 		r.logger.Warn("unreadable event passed over", "subject", e.Subject, "position", e.Position, "reason", e.Err)
 	}
-	r.mu.Lock()
-	if node != "" {
-		r.unread[node] = e.Position
-		if errors.Is(e, events.ErrUnknownKind) {
-			r.newer[node] = fmt.Errorf("position %d: %w", e.Position, e.Err)
-		}
+	if errors.Is(e, events.ErrUnknownKind) && node != "" {
+		r.mu.Lock()
+		r.newer.add(node)
+		r.mu.Unlock()
 	}
-	r.mu.Unlock()
 	r.advance(e.Position, node)
 }
 
@@ -101,6 +97,7 @@ func (r *Recorder) advance(position uint64, node string) {
 		r.moved = nil
 	}
 	if l := r.lanes[node]; l != nil {
+		l.newest = position
 		signal(l.wake)
 	}
 	if node == r.self { // our word may count from now on, about everybody
@@ -109,3 +106,24 @@ func (r *Recorder) advance(position uint64, node string) {
 		}
 	}
 }
+
+// NewerMax is how many nodes with events from a newer version are told apart. Where there are more, nothing is recorded about
+// any node until the member is upgraded.
+const NewerMax = 1024
+
+// newerEvents are the nodes of which only a newer version knows everything. It is not safe for concurrent use.
+type newerEvents struct {
+	nodes map[string]bool
+	more  bool // there are more than NewerMax: it may be any node
+}
+
+func (n *newerEvents) add(node string) {
+	if len(n.nodes) < NewerMax {
+		n.nodes[node] = true
+	} else if !n.nodes[node] {
+		n.more = true
+	}
+}
+
+// about reports whether node may be one of them.
+func (n *newerEvents) about(node string) bool { return n.more || n.nodes[node] }

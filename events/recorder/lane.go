@@ -17,6 +17,7 @@ type lane struct {
 	node    string
 	queue   []uint64      // sequences in the outbox; under the recorder's lock
 	running bool          // under the recorder's lock
+	newest  uint64        // newest event about the node that was read or that the log told of; under the recorder's lock
 	wake    chan struct{} // the feed has read something about the node; capacity 1
 }
 
@@ -280,9 +281,9 @@ func (r *Recorder) reread(ctx context.Context, l *lane, expected uint64) error {
 	var unreadable *events.DecodeError
 	switch {
 	case err == nil:
-		return r.awaitRead(ctx, l, rec.Position)
+		return r.behind(ctx, l, rec.Position)
 	case errors.As(err, &unreadable):
-		return r.awaitRead(ctx, l, unreadable.Position)
+		return r.behind(ctx, l, unreadable.Position)
 	case errors.Is(err, events.ErrNotFound):
 		return nil
 	case ctx.Err() != nil:
@@ -293,12 +294,32 @@ func (r *Recorder) reread(ctx context.Context, l *lane, expected uint64) error {
 	}
 }
 
-// last is the position of the newest event about node that was read.
+// behind notes that the newest event about l's node is at position, and returns when the feed has read it. The roll does not
+// know the position of an event that nobody can read, or about a node that never joined.
+func (r *Recorder) behind(ctx context.Context, l *lane, position uint64) error {
+	if err := r.awaitRead(ctx, l, position); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l.newest = max(l.newest, position)
+	return nil
+}
+
+// last is the position of the newest event about node that is known.
 func (r *Recorder) last(node string) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.newest(node)
+}
+
+// newest is last, for who holds the lock.
+func (r *Recorder) newest(node string) uint64 {
 	n, _ := r.roll.Node(node)
-	return max(n.LastPosition, r.unread[node])
+	if l := r.lanes[node]; l != nil {
+		return max(n.LastPosition, l.newest)
+	}
+	return n.LastPosition
 }
 
 // awaitRead returns when the feed has read position, an event about l's node.

@@ -92,8 +92,7 @@ type Recorder struct {
 	roll    *events.Roll
 	fed     uint64              // newest position read, folded or not
 	moved   chan struct{}       // closed when fed rises; nil when nobody waits
-	unread  map[string]uint64   // node to its newest event that nobody can read
-	newer   map[string]error    // nodes with events from a newer version than ours
+	newer   newerEvents         // what only a newer version can read
 	said    map[string]uint64   // node to the newest incarnation that the log has us accuse
 	landing map[string]*landing // by id, of every entry in the outbox: what became of it in the log
 	lanes   map[string]*lane    // by node, while the outbox has entries about it
@@ -125,7 +124,7 @@ func New(cfg Config) (*Recorder, error) {
 	r := &Recorder{
 		cfg: cfg, self: string(cfg.Self), logger: cfg.Logger.With("member", string(cfg.Self)),
 		slots: make(chan struct{}, InFlightMax), wake: make(chan struct{}, 1),
-		roll: events.NewRoll(cfg.Cluster), unread: make(map[string]uint64), newer: make(map[string]error),
+		roll: events.NewRoll(cfg.Cluster), newer: newerEvents{nodes: make(map[string]bool)},
 		said: make(map[string]uint64), landing: make(map[string]*landing), lanes: make(map[string]*lane),
 	}
 	r.gate = newGate(r.logger)

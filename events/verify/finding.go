@@ -46,7 +46,7 @@ type Summary struct {
 	Position   uint64 `json:"position"` // of the last event read
 	Events     uint64 `json:"events"`   // about nodes, and readable
 	Groups     uint64 `json:"groups"`   // events of assignment groups, and readable
-	Nodes      int    `json:"nodes"`    // ever named
+	Nodes      int    `json:"nodes"`    // that ever joined
 	Live       int    `json:"live"`     // alive or suspect at the end
 	Applied    uint64 `json:"applied"`
 	Evident    uint64 `json:"evidence"`
