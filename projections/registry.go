@@ -16,6 +16,8 @@ type Node struct {
 	By       string
 	Evidence json.RawMessage
 
+	Unreached []Unreached // who could not reach it of late, by id; see UnreachableFrom
+
 	Rejected uint64  // events about the node that could not be read, and so are missing from all the above
 	Parked   *Parked // the unreadable events that nobody has said to pass over; nil: there are none
 }
@@ -27,7 +29,7 @@ type Registry struct {
 	skipped map[string]uint64  // by node: unreadable events up to this position are passed over
 }
 
-const registryVersion = 3
+const registryVersion = 4
 
 func newRegistry() *Registry {
 	return &Registry{unread: make(map[string]*Parked), skipped: make(map[string]uint64)}
@@ -59,6 +61,7 @@ func (r *Registry) apply(step *Step) {
 	if before := *place; before != nil {
 		next.Kind, next.By, next.Evidence = before.Kind, before.By, before.Evidence
 		next.Rejected, next.Parked = before.Rejected, before.Parked
+		next.Unreached = unreachedAfter(before, step)
 	}
 	if next.SincePosition == step.Position {
 		next.Kind, next.By, next.Evidence = step.Kind, step.Author, step.Evidence
@@ -85,6 +88,7 @@ func (r *Registry) encode(w *writer) {
 		w.string(string(n.Kind))
 		w.string(n.By)
 		w.bytes(n.Evidence)
+		encodeUnreached(w, n.Unreached)
 		w.uint(n.Rejected)
 		if n.Rejected > 0 {
 			r.unread[id].encode(w)
@@ -97,7 +101,8 @@ func decodeRegistry(rd *reader) *Registry {
 	r := newRegistry()
 	for range rd.count() {
 		n := &Node{
-			Node: decodeNode(rd), Kind: events.Kind(rd.shared()), By: rd.shared(), Evidence: rd.bytes(), Rejected: rd.uint(),
+			Node: decodeNode(rd), Kind: events.Kind(rd.shared()), By: rd.shared(), Evidence: rd.bytes(),
+			Unreached: decodeUnreached(rd), Rejected: rd.uint(),
 		}
 		if n.Rejected > 0 {
 			n.Parked = decodeParked(rd)

@@ -25,6 +25,7 @@ var update = flag.Bool("update", false, "rewrite the views in testdata with what
 //	reject <node> <reason…>                                       fold an event that cannot be read
 //	plan <group> by <author> seen <position> bound <n> <pair> …   fold a plan; see foldGroup
 //	resign <group> by <author>                                    fold that the director gives the group up
+//	later <seconds>                                               let time pass between two events, which are a second apart
 //	reload                                                        encode and decode the views
 //	registry | timeline <node> | rejected | group <name>          show a view
 func TestScripts(t *testing.T) {
@@ -70,6 +71,7 @@ type script struct {
 	t     *testing.T
 	views *projections.Views
 	n     uint64
+	later time.Duration
 }
 
 func (s *script) run(input string) string {
@@ -90,6 +92,12 @@ func (s *script) run(input string) string {
 			out = append(out, showGroup(s.views, word[1])...)
 		case "plan", "resign":
 			out = append(out, s.foldGroup(word))
+		case "later":
+			d, err := time.ParseDuration(word[1] + "s")
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			s.later += d
 		case "reload":
 			views, err := projections.Decode("test", s.views.Encode())
 			if err != nil {
@@ -119,7 +127,7 @@ func (s *script) fold(word []string) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	at := time.Date(2026, 3, 1, 12, 0, int(s.n), 0, time.UTC)
+	at := time.Date(2026, 3, 1, 12, 0, int(s.n), 0, time.UTC).Add(s.later)
 	rec := events.Recorded{Position: s.n, Stored: at.Add(5 * time.Millisecond), Event: events.Event{
 		ID: fmt.Sprintf("00000000-0000-7000-8000-%012d", s.n), Kind: events.Kind(word[0]), Cluster: "test", Node: word[1],
 		Author: word[3], Incarnation: incarnation, Time: at,
@@ -188,6 +196,9 @@ func showRegistry(v *projections.Views) []string {
 		}
 		if len(n.Accusers) > 0 {
 			line += fmt.Sprintf(" accusers %v", n.Accusers)
+		}
+		if from := n.UnreachableFrom(v.Stored()); len(from) > 0 {
+			line += fmt.Sprintf(" unreachable from %v", from)
 		}
 		if n.Rejected > 0 {
 			line += fmt.Sprintf(" rejected %d", n.Rejected)

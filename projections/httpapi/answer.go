@@ -19,6 +19,8 @@ type answer struct {
 	Position uint64 `json:"position"` // last event seen; 0: none
 	Time     stamp  `json:"time"`     // when the log accepted it; null: none
 	Lag      lag    `json:"lag"`
+
+	asOf time.Time // the instant that is asked about: now, or the past
 }
 
 type lag struct {
@@ -56,7 +58,7 @@ func (a *api) read(r *http.Request, fn func(v *projections.Views)) (answer, erro
 			return answer{}, err
 		}
 		fn(past)
-		ans.Position, ans.Time = past.Position(), stamp(past.Stored())
+		ans.Position, ans.Time, ans.asOf = past.Position(), stamp(past.Stored()), past.Stored()
 		return ans, nil
 	}
 	if err := a.await(r.Context(), query); err != nil {
@@ -66,7 +68,7 @@ func (a *api) read(r *http.Request, fn func(v *projections.Views)) (answer, erro
 		fn(v)
 		ans.Position, ans.Time = v.Position(), stamp(v.Stored())
 	})
-	ans.Lag = a.lagAt(ans.Position)
+	ans.Lag, ans.asOf = a.lagAt(ans.Position), time.Now()
 	return ans, nil
 }
 

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"rollcall/projections"
 )
@@ -21,17 +22,17 @@ type changeJSON struct {
 	After  *nodeJSON `json:"after,omitempty"`
 }
 
-func renderChanges(list []projections.Change) []changeJSON {
+func renderChanges(list []projections.Change, before, after time.Time) []changeJSON {
 	out := make([]changeJSON, 0, len(list))
-	side := func(n *projections.Node) *nodeJSON {
+	side := func(n *projections.Node, at time.Time) *nodeJSON {
 		if n == nil {
 			return nil
 		}
-		rendered := renderNode(n)
+		rendered := renderNode(n, at)
 		return &rendered
 	}
 	for _, c := range list {
-		out = append(out, changeJSON{ID: c.ID, Fields: c.Fields, Before: side(c.Before), After: side(c.After)})
+		out = append(out, changeJSON{ID: c.ID, Fields: c.Fields, Before: side(c.Before, before), After: side(c.After, after)})
 	}
 	return out
 }
@@ -69,6 +70,9 @@ func (a *api) diff(w http.ResponseWriter, r *http.Request) error {
 	}
 	ans.Position, ans.Time = after.Position(), stamp(after.Stored())
 	d := projections.DiffOf(before.Registry, after.Registry)
+	changes := func(list []projections.Change) []changeJSON {
+		return renderChanges(list, before.Stored(), after.Stored())
+	}
 	return send(w, r, struct {
 		answer
 		From    instantJSON  `json:"from"`
@@ -78,6 +82,6 @@ func (a *api) diff(w http.ResponseWriter, r *http.Request) error {
 		Removed []changeJSON `json:"removed"`
 	}{
 		ans, instantJSON{before.Position(), stamp(before.Stored())}, instantJSON{after.Position(), stamp(after.Stored())},
-		renderChanges(d.Added), renderChanges(d.Changed), renderChanges(d.Removed),
+		changes(d.Added), changes(d.Changed), changes(d.Removed),
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"rollcall/events"
 	"rollcall/projections"
@@ -19,6 +20,7 @@ type nodeJSON struct {
 	Since         stamp             `json:"since"`
 	SincePosition uint64            `json:"since_position"`
 	Accusers      []string          `json:"accusers"`
+	Unreachable   []string          `json:"unreachable_from"` // who could not reach it of late, although it lives
 	Parked        *parkedJSON       `json:"parked,omitempty"` // why all the above may not be true; absent when it is
 }
 
@@ -54,17 +56,21 @@ type because struct {
 	Evidence json.RawMessage `json:"evidence,omitempty"`
 }
 
-func renderNode(n *projections.Node) nodeJSON {
+// renderNode shows a node as it stood at now.
+func renderNode(n *projections.Node, now time.Time) nodeJSON {
 	out := nodeJSON{
 		ID: n.ID, Address: n.Address, State: n.State, Incarnation: n.Incarnation, Tags: n.Tags,
 		Since: stamp(n.Since), SincePosition: n.SincePosition, Accusers: n.Accusers,
-		Parked: renderParked(n.Parked),
+		Unreachable: n.UnreachableFrom(now), Parked: renderParked(n.Parked),
 	}
 	if out.Tags == nil {
 		out.Tags = map[string]string{}
 	}
 	if out.Accusers == nil {
 		out.Accusers = []string{}
+	}
+	if out.Unreachable == nil {
+		out.Unreachable = []string{}
 	}
 	return out
 }
@@ -82,7 +88,7 @@ func (a *api) nodes(w http.ResponseWriter, r *http.Request) error {
 	nodes := make([]nodeJSON, 0, len(all))
 	for _, n := range all {
 		if filter.match(n) {
-			nodes = append(nodes, renderNode(n))
+			nodes = append(nodes, renderNode(n, ans.asOf))
 		}
 	}
 	return send(w, r, struct {
@@ -110,7 +116,7 @@ func (a *api) node(w http.ResponseWriter, r *http.Request) error {
 		return noNode(id)
 	}
 	detail := nodeDetail{
-		nodeJSON: renderNode(n), LastPosition: n.LastPosition, Flaps: tally.Flaps, Failures: tally.Failed, Rejected: n.Rejected,
+		nodeJSON: renderNode(n, ans.asOf), LastPosition: n.LastPosition, Flaps: tally.Flaps, Failures: tally.Failed, Rejected: n.Rejected,
 	}
 	if n.SincePosition > 0 {
 		detail.Because = &because{Position: n.SincePosition, Kind: n.Kind, Author: n.By, Evidence: n.Evidence}

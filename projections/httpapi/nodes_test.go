@@ -1,13 +1,16 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall/events"
+	"rollcall/projections"
 )
 
 func keys(v any) []string {
@@ -38,7 +41,7 @@ func TestNodesHaveTheContractsFields(t *testing.T) {
 		t.Errorf("lag has %v, want %v", got, want)
 	}
 	node := r.body["nodes"].([]any)[2].(map[string]any)
-	want := []string{"accusers", "address", "id", "incarnation", "since", "since_position", "state", "tags"}
+	want := []string{"accusers", "address", "id", "incarnation", "since", "since_position", "state", "tags", "unreachable_from"}
 	if got := keys(node); !slices.Equal(got, want) {
 		t.Errorf("node has %v, want %v", got, want)
 	}
@@ -77,5 +80,29 @@ func TestEventsOfGroups(t *testing.T) {
 	}
 	if r := w.get("/v1/events?group=orders&node=n1"); r.status != http.StatusBadRequest {
 		t.Errorf("both: %d %s", r.status, r.raw)
+	}
+}
+
+// A node that answers its accusers lives, and its row says who could not reach it; while it stays quiet about who could, that is
+// withdrawn by time, not by an event.
+func TestNodeThatSomeCannotReach(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, id := range []string{"n1", "n2", "n3"} {
+		w.say(events.Joined, id, id, 1, events.Evidence{Reason: "start"})
+	}
+	w.say(events.Suspected, "n3", "n2", 1, events.Evidence{Reason: "probe timeout"})
+	w.say(events.Accused, "n3", "n1", 1, events.Evidence{Reason: "probe timeout"})
+	answered := w.say(events.Refuted, "n3", "n3", 2, events.Evidence{Previous: 1})
+	w.settle()
+	for _, path := range []string{"/v1/nodes/n3", fmt.Sprintf("/v1/nodes/n3?at=%d", answered)} {
+		node := w.get(path).body["node"].(map[string]any)
+		if got := fmt.Sprint(node["state"], node["unreachable_from"]); got != "alive[n1 n2]" {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+	var n3 *projections.Node
+	w.p.View(func(v *projections.Views) { n3, _ = v.Registry.Node("n3") })
+	if from := n3.UnreachableFrom(time.Now().Add(projections.UnreachableFor)); len(from) > 0 {
+		t.Errorf("a minute later still unreachable from %v", from)
 	}
 }

@@ -26,7 +26,7 @@ func (a *api) services(w http.ResponseWriter, r *http.Request) error {
 	}
 	services := make([]nodeJSON, 0, len(found))
 	for _, n := range found {
-		services = append(services, renderNode(n))
+		services = append(services, renderNode(n, ans.asOf))
 	}
 	return send(w, r, struct {
 		answer
@@ -73,7 +73,7 @@ func (a *api) pick(w http.ResponseWriter, r *http.Request) error {
 		Strategy   projections.Strategy `json:"strategy"`
 		Candidates int                  `json:"candidates"`
 		Node       nodeJSON             `json:"node"`
-	}{ans, strategy, len(found), renderNode(picked)})
+	}{ans, strategy, len(found), renderNode(picked, ans.asOf)})
 }
 
 // parseStrategy reads strategy= and key=.
