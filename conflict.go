@@ -18,15 +18,16 @@ import (
 var ErrIDInUse = errors.New("another process runs under this id")
 
 const (
-	// challengeLimit is how long a process that may have this member's id is waited for.
-	challengeLimit = time.Second
+	// challengeLimit is how long a process that may have this member's id is waited for. Where its host is gone, the
+	// transport gives up earlier; one that is merely slow shall not be taken for gone.
+	challengeLimit = 5 * time.Second
 	// conflictPause is the shortest time between two records of the same conflict.
 	conflictPause = time.Minute
 )
 
 // refuseDouble makes sure, before anything is announced, that no other process runs under this member's id: wherever the
-// log, or else a seed, knows it alive, it is called there. Only a certificate with the same id proves the conflict; an
-// address that does not answer is where an earlier life was.
+// log, or else a seed, knows it, it is called there, even if it is held failed; that may be wrong. Only a certificate with
+// the same id proves the conflict; an address that does not answer is where an earlier life was.
 func (m *Member) refuseDouble(ctx context.Context, t agent.Transport) error {
 	own := m.advertised(t)
 	for _, addr := range m.addressesOfOwnID(ctx, t) {
@@ -49,7 +50,7 @@ func (m *Member) refuseDouble(ctx context.Context, t agent.Transport) error {
 // addressesOfOwnID is where the log says that this member is, or, of a log that does not answer, where the seeds say.
 func (m *Member) addressesOfOwnID(ctx context.Context, t agent.Transport) []netip.AddrPort {
 	if m.rec.Position() > 0 {
-		if n, ok := m.rec.Node(m.opt.ID); ok && n.State.Live() {
+		if n, ok := m.rec.Node(m.opt.ID); ok && n.State != events.StateLeft {
 			if addr, err := netip.ParseAddrPort(n.Address); err == nil {
 				return []netip.AddrPort{addr}
 			}
@@ -65,7 +66,7 @@ func (m *Member) addressesOfOwnID(ctx context.Context, t agent.Transport) []neti
 			if err != nil {
 				return
 			}
-			if self, ok := swim.FindInState(state, swim.ID(m.opt.ID)); ok && self.State.Live() {
+			if self, ok := swim.FindInState(state, swim.ID(m.opt.ID)); ok && self.State != swim.Left {
 				mu.Lock()
 				found = append(found, self.Addr)
 				mu.Unlock()

@@ -1,20 +1,16 @@
 package rollcall_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"rollcall"
 	"rollcall/swim"
-	"rollcall/swim/agent"
-	"rollcall/swim/quicnet"
 )
 
 // In a split a member misses those on the other side one by one. Both times are long enough that it has missed all of them,
@@ -24,83 +20,27 @@ const (
 	suspicionTime = 2 * time.Second
 )
 
-// divide is a network of real sockets between n1, n2, n3 on one side and n4, n5 on the other; nothing crosses it while it
-// is closed.
-type divide struct{ closed atomic.Bool }
+// apart says that n1, n2, n3 are on one side and n4, n5 on the other.
+func apart(one, other swim.ID) bool { return (one > "n3") != (other > "n3") }
 
-func smaller(id swim.ID) bool { return id > "n3" }
-
-func (d *divide) between(a, b swim.ID) bool { return d.closed.Load() && smaller(a) != smaller(b) }
-
-// bank is a member's transport on its side.
-type bank struct {
-	agent.Transport
-	self   swim.ID
-	divide *divide
-}
-
-var errDivided = errors.New("the network is divided")
-
-func (b *bank) Send(to swim.Peer, datagram []byte) {
-	if !b.divide.between(b.self, to.ID) {
-		b.Transport.Send(to, datagram)
-	}
-}
-
-func (b *bank) Exchange(ctx context.Context, to swim.Peer, request []byte) (swim.ID, []byte, error) {
-	if b.divide.between(b.self, to.ID) {
-		return "", nil, errDivided
-	}
-	return b.Transport.Exchange(ctx, to, request)
-}
-
-func (b *bank) Serve(h agent.Handler) { b.Transport.Serve(&shore{h, b}) }
-
-// shore drops what was sent before the divide was closed and arrives after.
-type shore struct {
-	agent.Handler
-	bank *bank
-}
-
-func (s *shore) HandleDatagram(from swim.ID, addr netip.AddrPort, datagram []byte) {
-	if !s.bank.divide.between(s.bank.self, from) {
-		s.Handler.HandleDatagram(from, addr, datagram)
-	}
-}
-
-func (s *shore) HandleExchange(ctx context.Context, from swim.ID, addr netip.AddrPort, request []byte) ([]byte, error) {
-	if s.bank.divide.between(s.bank.self, from) {
-		return nil, errDivided
-	}
-	return s.Handler.HandleExchange(ctx, from, addr, request)
-}
-
-// split is five members that all know each other; the log can be reached as long as the divide is open.
+// split is five members that all know each other; the log can be reached as long as nothing divides them.
 type split struct {
 	*house
-	divide  divide
 	members map[swim.ID]*rollcall.Member
 }
 
-func newSplit(t *testing.T, policy map[swim.ID]rollcall.MinorityPolicy) *split {
-	t.Helper()
-	s := &split{house: newHouse(t), members: make(map[swim.ID]*rollcall.Member)}
+func newSplit(h *house, policy map[swim.ID]rollcall.MinorityPolicy) *split {
+	h.t.Helper()
+	s := &split{house: h, members: make(map[swim.ID]*rollcall.Member)}
 	var seeds []netip.AddrPort
-	for _, id := range []swim.ID{"n1", "n2", "n3", "n4", "n5"} {
+	for i, id := range []swim.ID{"n1", "n2", "n3", "n4", "n5"} {
 		opt := s.options(string(id), seeds...)
-		credentials := opt.Credentials
 		opt.OnMinority = policy[id]
 		opt.Protocol = swim.Config{
+			Seed:           uint64(i + 1),
 			ProtocolPeriod: 100 * time.Millisecond, AckTimeout: 100 * time.Millisecond, IndirectTimeout: 200 * time.Millisecond,
 			SuspicionMin: suspicionTime, SuspicionMax: suspicionTime,
 			GossipInterval: 20 * time.Millisecond, RetryInterval: 200 * time.Millisecond, PartitionGrace: grace,
-		}
-		opt.Transport = func(id swim.ID, bind netip.AddrPort) (agent.Transport, error) {
-			quic, err := quicnet.Listen(quicnet.Config{Cluster: cluster, ID: id, Bind: bind, Credentials: credentials})
-			if err != nil {
-				return nil, err
-			}
-			return &bank{quic, id, &s.divide}, nil
 		}
 		m := s.join(opt)
 		s.members[id] = m
@@ -131,14 +71,14 @@ func (s *split) whole() {
 	}
 }
 
-// cut closes the divide, and the way to the log with it: else the sides would hear of each other through that.
+// cut divides them, and closes the way to the log too: else the sides would hear of each other through that.
 func (s *split) cut() {
 	s.log.SetAvailable(false)
-	s.divide.closed.Store(true)
+	s.ether.divide(apart)
 }
 
 func (s *split) heal() {
-	s.divide.closed.Store(false)
+	s.ether.divide(nil)
 	s.log.SetAvailable(true)
 }
 
@@ -158,92 +98,98 @@ func (s *split) partitioned(m *rollcall.Member, side swim.Side) {
 // nobody in the majority.
 func TestMinorityReadOnly(t *testing.T) {
 	t.Parallel()
-	readOnly := make(map[swim.ID]rollcall.MinorityPolicy)
-	for _, id := range []swim.ID{"n1", "n2", "n3", "n4", "n5"} {
-		readOnly[id] = rollcall.MinorityReadOnly
-	}
-	s := newSplit(t, readOnly)
-	for _, m := range s.members {
-		if err := m.ReadOnly(); err != nil {
-			t.Fatalf("%s before the cut: %v", m.ID(), err)
+	inBubble(t, func(h *house) {
+		t := h.t
+		readOnly := make(map[swim.ID]rollcall.MinorityPolicy)
+		for _, id := range []swim.ID{"n1", "n2", "n3", "n4", "n5"} {
+			readOnly[id] = rollcall.MinorityReadOnly
 		}
-	}
-	s.cut()
-	n1, n4 := s.members["n1"], s.members["n4"]
-	s.partitioned(n4, swim.Minority)
-	if err := n4.ReadOnly(); !errors.Is(err, rollcall.ErrMinority) {
-		t.Errorf("n4 is read-only: %v, want ErrMinority", err)
-	}
-	if err := n4.SetTags(t.Context(), map[string]string{"k": "v"}); !errors.Is(err, rollcall.ErrMinority) {
-		t.Errorf("n4 changes its tags: %v, want ErrMinority", err)
-	}
-	s.partitioned(n1, swim.Majority)
-	if err := n1.ReadOnly(); err != nil {
-		t.Errorf("n1 is read-only: %v, and in the majority", err)
-	}
-	sees(t, n1, "n4", swim.Failed)
-	sees(t, n1, "n5", swim.Failed)
-	eventually(t, "n4 could have convicted everybody missing", func() error {
-		for _, missing := range []swim.ID{"n1", "n2", "n3"} {
-			m, _ := n4.Registry().Get(missing)
-			if held := time.Since(m.Since); m.State == swim.Suspect && held < suspicionTime+time.Second {
-				return fmt.Errorf("%s is %v since %v", missing, m.State, held)
+		s := newSplit(h, readOnly)
+		for _, m := range s.members {
+			if err := m.ReadOnly(); err != nil {
+				t.Fatalf("%s before the cut: %v", m.ID(), err)
 			}
 		}
-		return nil
+		s.cut()
+		n1, n4 := s.members["n1"], s.members["n4"]
+		s.partitioned(n4, swim.Minority)
+		if err := n4.ReadOnly(); !errors.Is(err, rollcall.ErrMinority) {
+			t.Errorf("n4 is read-only: %v, want ErrMinority", err)
+		}
+		if err := n4.SetTags(t.Context(), map[string]string{"k": "v"}); !errors.Is(err, rollcall.ErrMinority) {
+			t.Errorf("n4 changes its tags: %v, want ErrMinority", err)
+		}
+		s.partitioned(n1, swim.Majority)
+		if err := n1.ReadOnly(); err != nil {
+			t.Errorf("n1 is read-only: %v, and in the majority", err)
+		}
+		sees(t, n1, "n4", swim.Failed)
+		sees(t, n1, "n5", swim.Failed)
+		eventually(t, "n4 could have convicted everybody missing", func() error {
+			for _, missing := range []swim.ID{"n1", "n2", "n3"} {
+				m, _ := n4.Registry().Get(missing)
+				if held := time.Since(m.Since); m.State == swim.Suspect && held < suspicionTime+time.Second {
+					return fmt.Errorf("%s is %v since %v", missing, m.State, held)
+				}
+			}
+			return nil
+		})
+		for _, id := range []swim.ID{"n4", "n5"} {
+			m := s.members[id]
+			if got := m.Status().Counters.Verdicts; got != 0 {
+				t.Errorf("%s gave %d verdicts", id, got)
+			}
+			for _, missing := range []swim.ID{"n1", "n2", "n3"} {
+				if got, _ := m.Registry().Get(missing); got.State != swim.Suspect {
+					t.Errorf("%s sees %s %v, want suspect", id, missing, got.State)
+				}
+			}
+		}
+		s.heal()
+		s.whole()
+		if err := n4.ReadOnly(); err != nil {
+			t.Errorf("n4 is read-only after the partition: %v", err)
+		}
+		if err := n4.SetTags(t.Context(), map[string]string{"k": "v"}); err != nil {
+			t.Errorf("n4 changes its tags after the partition: %v", err)
+		}
 	})
-	for _, id := range []swim.ID{"n4", "n5"} {
-		m := s.members[id]
-		if got := m.Status().Counters.Verdicts; got != 0 {
-			t.Errorf("%s gave %d verdicts", id, got)
-		}
-		for _, missing := range []swim.ID{"n1", "n2", "n3"} {
-			if got, _ := m.Registry().Get(missing); got.State != swim.Suspect {
-				t.Errorf("%s sees %s %v, want suspect", id, missing, got.State)
-			}
-		}
-	}
-	s.heal()
-	s.whole()
-	if err := n4.ReadOnly(); err != nil {
-		t.Errorf("n4 is read-only after the partition: %v", err)
-	}
-	if err := n4.SetTags(t.Context(), map[string]string{"k": "v"}); err != nil {
-		t.Errorf("n4 changes its tags after the partition: %v", err)
-	}
 }
 
 // In the minority n4 departs, as it was told to: it ends, and the log hears of it as soon as it can be reached. n5 was told
-// to warn only, and goes on: it changes its tags, and convicts who is missing.
+// to warn only, and goes on: it changes its tags.
 func TestMinorityLeavesOrGoesOn(t *testing.T) {
 	t.Parallel()
-	s := newSplit(t, map[swim.ID]rollcall.MinorityPolicy{"n4": rollcall.MinorityLeave, "n5": rollcall.MinorityWarn})
-	s.cut()
-	n4, n5 := s.members["n4"], s.members["n5"]
-	sees(t, n5, "n4", swim.Left)
-	s.partitioned(n5, swim.Minority)
-	if err := n5.ReadOnly(); err != nil {
-		t.Errorf("n5 is read-only: %v, and was told to warn", err)
-	}
-	if err := n5.SetTags(t.Context(), map[string]string{"k": "v"}); err != nil {
-		t.Errorf("n5 changes its tags: %v", err)
-	}
-	s.log.SetAvailable(true)
-	select {
-	case <-n4.Done():
-	case <-time.After(patience):
-		t.Fatal("n4 runs")
-	}
-	if err := n4.Err(); err != nil {
-		t.Errorf("n4 ended for %v, and was told to", err)
-	}
-	select {
-	case <-n5.Done():
-		t.Error("n5 ended")
-	default:
-	}
-	left := func(said string) bool { return strings.HasPrefix(said, "n4 left ") }
-	if story := s.story(); !slices.ContainsFunc(story, left) {
-		t.Errorf("the log says %q, not that n4 left", story)
-	}
+	inBubble(t, func(h *house) {
+		t := h.t
+		s := newSplit(h, map[swim.ID]rollcall.MinorityPolicy{"n4": rollcall.MinorityLeave, "n5": rollcall.MinorityWarn})
+		s.cut()
+		n4, n5 := s.members["n4"], s.members["n5"]
+		sees(t, n5, "n4", swim.Left)
+		s.partitioned(n5, swim.Minority)
+		if err := n5.ReadOnly(); err != nil {
+			t.Errorf("n5 is read-only: %v, and was told to warn", err)
+		}
+		if err := n5.SetTags(t.Context(), map[string]string{"k": "v"}); err != nil {
+			t.Errorf("n5 changes its tags: %v", err)
+		}
+		s.log.SetAvailable(true)
+		select {
+		case <-n4.Done():
+		case <-time.After(patience):
+			t.Fatal("n4 runs")
+		}
+		if err := n4.Err(); err != nil {
+			t.Errorf("n4 ended for %v, and was told to", err)
+		}
+		select {
+		case <-n5.Done():
+			t.Error("n5 ended")
+		default:
+		}
+		left := func(said string) bool { return strings.HasPrefix(said, "n4 left ") }
+		if story := s.story(); !slices.ContainsFunc(story, left) {
+			t.Errorf("the log says %q, not that n4 left", story)
+		}
+	})
 }

@@ -34,11 +34,13 @@ var (
 	nobody   = netip.MustParseAddrPort("127.0.0.1:9") // where no member is
 )
 
-// house is what members of a test have in common: an authority and a log in memory. Their sockets are real.
+// house is what members of a test have in common: a log in memory and an authority, and then their sockets are real, or in
+// a bubble an ether.
 type house struct {
-	t   *testing.T
-	ca  *certs.CA
-	log *memlog.Log
+	t     *testing.T
+	ca    *certs.CA
+	log   *memlog.Log
+	ether *ether
 }
 
 func newHouse(t *testing.T) *house {
@@ -53,13 +55,17 @@ func newHouse(t *testing.T) *house {
 // options of a member with a directory of its own.
 func (h *house) options(id string, seeds ...netip.AddrPort) rollcall.Options {
 	h.t.Helper()
+	opt := rollcall.Options{Cluster: cluster, ID: id, Seeds: seeds, Log: h.log, Dir: h.t.TempDir()}
+	if h.ether != nil {
+		opt.Bind, opt.Transport = h.ether.address(), h.ether.listen
+		return opt
+	}
 	identity, err := h.ca.Identity(id, time.Now(), 30*time.Minute)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return rollcall.Options{
-		Cluster: cluster, ID: id, Bind: loopback, Seeds: seeds, Credentials: identity, Log: h.log, Dir: h.t.TempDir(),
-	}
+	opt.Bind, opt.Credentials = loopback, identity
+	return opt
 }
 
 // join starts a member and closes it when the test ends.
@@ -153,38 +159,39 @@ func (h *house) drained(m *rollcall.Member) {
 
 func TestJoinAndLeave(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	first := h.options("n1")
-	var heard []string
-	first.OnEvent = func(rec events.Recorded, out events.Outcome) {
-		heard = append(heard, fmt.Sprintf("%d %s %s %v", rec.Position, rec.Node, rec.Kind, out.Result))
-	}
-	n1 := h.join(first)
-	h.drained(n1)
-	second := h.options("n2", n1.Addr())
-	second.Tags = map[string]string{"role": "worker"}
-	n2 := h.join(second)
-	<-n2.Joined()
-	sees(t, n1, "n2", swim.Alive)
-	sees(t, n2, "n1", swim.Alive)
-	if peer, _ := n1.Registry().Get("n2"); peer.Addr != n2.Addr() || !slices.Equal(peer.Tags, swim.Tags{{Key: "role", Value: "worker"}}) {
-		t.Errorf("n1 knows n2 as %+v", peer)
-	}
-	h.drained(n2)
-	if err := n2.SetTags(t.Context(), map[string]string{"role": "web"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := n2.Leave(h.bounded()); err != nil {
-		t.Fatal(err)
-	}
-	sees(t, n1, "n2", swim.Left)
-	h.wantStory("n1 joined 1", "n2 joined 1", "n2 tagged 2", "n2 left 2")
-	if err := n1.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if want := []string{"1 n1 joined applied", "2 n2 joined applied", "3 n2 tagged applied", "4 n2 left applied"}; !slices.Equal(heard, want) {
-		t.Errorf("n1 heard %q, want %q (I10)", heard, want)
-	}
+	inBubble(t, func(h *house) {
+		first := h.options("n1")
+		var heard []string
+		first.OnEvent = func(rec events.Recorded, out events.Outcome) {
+			heard = append(heard, fmt.Sprintf("%d %s %s %v", rec.Position, rec.Node, rec.Kind, out.Result))
+		}
+		n1 := h.join(first)
+		h.drained(n1)
+		second := h.options("n2", n1.Addr())
+		second.Tags = map[string]string{"role": "worker"}
+		n2 := h.join(second)
+		<-n2.Joined()
+		sees(h.t, n1, "n2", swim.Alive)
+		sees(h.t, n2, "n1", swim.Alive)
+		if peer, _ := n1.Registry().Get("n2"); peer.Addr != n2.Addr() || !slices.Equal(peer.Tags, swim.Tags{{Key: "role", Value: "worker"}}) {
+			h.t.Errorf("n1 knows n2 as %+v", peer)
+		}
+		h.drained(n2)
+		if err := n2.SetTags(h.t.Context(), map[string]string{"role": "web"}); err != nil {
+			h.t.Fatal(err)
+		}
+		if err := n2.Leave(h.bounded()); err != nil {
+			h.t.Fatal(err)
+		}
+		sees(h.t, n1, "n2", swim.Left)
+		h.wantStory("n1 joined 1", "n2 joined 1", "n2 tagged 2", "n2 left 2")
+		if err := n1.Close(); err != nil {
+			h.t.Fatal(err)
+		}
+		if want := []string{"1 n1 joined applied", "2 n2 joined applied", "3 n2 tagged applied", "4 n2 left applied"}; !slices.Equal(heard, want) {
+			h.t.Errorf("n1 heard %q, want %q (I10)", heard, want)
+		}
+	})
 }
 
 // A second end changes nothing and fails nothing, whichever was first.
@@ -248,13 +255,27 @@ func TestKillIsNoticed(t *testing.T) {
 	sees(t, n2, "n3", swim.Failed)
 	h.drained(n1)
 	h.drained(n2)
-	count := make(map[string]int)
+	// On a busy machine n3 may have been suspected before, and have refuted that.
+	var end []string
 	for _, said := range h.story() {
-		count[said]++
+		if strings.HasPrefix(said, "n3 ") {
+			end = append(end, said)
+		}
 	}
-	if count["n3 suspected 1"] != 1 || count["n3 failed 1"] != 1 || count["n3 left 1"] != 0 {
-		t.Errorf("the log says %v, want n3 suspected once, failed once, not left", count)
+	if last, _ := n1.Registry().Get("n3"); !slices.Contains(end, fmt.Sprint("n3 suspected ", last.Incarnation)) ||
+		count(end, "n3 failed") != 1 || count(end, "n3 left") != 0 {
+		t.Errorf("the log says %q, want n3 suspected and failed at %d, once, and not left", end, last.Incarnation)
 	}
+}
+
+// count is how much of a story begins with beginning.
+func count(story []string, beginning string) (n int) {
+	for _, said := range story {
+		if strings.HasPrefix(said, beginning) {
+			n++
+		}
+	}
+	return n
 }
 
 // Who asks seeds that do not answer is a member of nothing yet, and nobody's to speak of, however it ends.
