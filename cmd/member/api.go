@@ -186,7 +186,7 @@ func (p problem) err() error {
 		text += ": " + p.Detail
 	}
 	switch p.name() {
-	case "no-such-node", "no-match":
+	case "no-such-node", "no-such-group", "no-match":
 		return cli.Errorf(cli.ErrNotFound, "%s", text)
 	case "history-incomplete", "position-not-reached", "in-the-future", "too-far", "not-ready", "stopped":
 		return cli.Errorf(cli.ErrStale, "%s", text)

@@ -28,7 +28,7 @@ func newCAInit() *cobra.Command {
 		Use:     "init",
 		Short:   "Make the authority of a cluster",
 		Example: "  member ca init --dir pki --cluster default",
-		Args:    cobra.NoArgs,
+		Args:    cli.Args(),
 	}
 	dir, cluster := caFlags(cmd)
 	validity := cmd.Flags().Duration("validity", certs.ValidityCA, "how long the authority is good for")
@@ -52,7 +52,7 @@ func newCAIssue() *cobra.Command {
 run --http-cert, whose clients then trust ca.pem with --api-ca.`,
 		Example: "  member ca issue --dir pki --cluster default --id n1\n" +
 			"  member ca issue --dir pki --cluster default --id projector --host projector.example.org,10.0.0.9",
-		Args: cobra.NoArgs,
+		Args: cli.Args(),
 	}
 	dir, cluster := caFlags(cmd)
 	id := cmd.Flags().String("id", "", "the member's `ID` (required)")
@@ -78,7 +78,7 @@ func newCARotate() *cobra.Command {
 		Long: `Renew, with new keys, every member certificate that lies beside the authority. The authority stays. A running member
 that reads these files takes the new ones up by itself.`,
 		Example: "  member ca rotate --dir pki",
-		Args:    cobra.NoArgs,
+		Args:    cli.Args(),
 	}
 	dir := dirFlag(cmd)
 	validity := cmd.Flags().Duration("validity", certs.ValidityMember, "how long the new certificates are good for")

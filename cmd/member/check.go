@@ -22,7 +22,7 @@ that --status names and have tags that match; 1 when not; 4 when the projector d
 date.
 ` + tagHelp,
 		Example: "  member check --min 3 --tag role=worker\n  member check --max 0 --min 0 --status suspect,failed",
-		Args:    cobra.NoArgs,
+		Args:    cli.Args(),
 	}
 	q := questionFlags(cmd)
 	var status, tags []string

@@ -54,7 +54,7 @@ installed or configured. Ctrl-C lets every member leave gracefully; a second one
 
 Everything is kept under --data and goes on there at the next start; without it, in a directory that is removed at the end.`,
 		Example: "  member dev\n  member dev --nodes 9 --http 127.0.0.1:8090\n  member dev --for 20s --json",
-		Args:    cobra.NoArgs,
+		Args:    cli.Args(),
 		GroupID: sectionAgent,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return d.run(cmd) },
 	}

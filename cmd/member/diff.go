@@ -35,12 +35,12 @@ func newDiff() *cobra.Command {
 		Long: `Print what changed on the roll between two instants: who came onto it (added: joined, or joined again after leaving), who is
 no longer on it (removed: left), and who is otherwise not what it was (changed). Exit status 4 says that the log no longer
 reaches back to --from.`,
-		Example: "  member diff --from 2026-03-01T12:00:00Z\n  member diff --from 100 --to 200 -o wide",
-		Args:    cobra.NoArgs,
+		Example: "  member diff --from -1h\n  member diff --from 2026-03-01T12:00:00Z\n  member diff --from 100 --to 200 -o wide",
+		Args:    cli.Args(),
 	}
 	q := questionFlags(cmd)
-	from := cmd.Flags().String("from", "", "the earlier instant: a `POSITION` of the log or an RFC 3339 time (required)")
-	to := cmd.Flags().String("to", "", "the later instant, a `POSITION` or a time; now when it is not given")
+	from := instantVar(cmd, "from", "the earlier instant: "+instantForms+" (required)")
+	to := instantVar(cmd, "to", "the later instant, in the same forms; now when it is not given")
 	require(cmd, "from")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := q.client()

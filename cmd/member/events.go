@@ -73,7 +73,7 @@ on with what happens: from --from on, or from now; a lost connection is resumed 
 
 With -o json, a line is one event: its position, what became of it, and the CloudEvent.`,
 		Example: "  member events --node n3\n  member events --watch --kind failed -o json",
-		Args:    cobra.NoArgs,
+		Args:    cli.Args(),
 	}
 	q := questionFlags(cmd)
 	from := cmd.Flags().Uint64("from", 0, "first `POSITION` to print")
@@ -83,6 +83,9 @@ With -o json, a line is one event: its position, what became of it, and the Clou
 	kind := cmd.Flags().String("kind", "", "only events of this `KIND`")
 	watch := cmd.Flags().BoolP("watch", "w", false, "go on with what happens, until interrupted")
 	cmd.MarkFlagsMutuallyExclusive("node", "group")
+	completeBy(cmd, "node", q.completeNodes)
+	completeBy(cmd, "group", q.completeGroups)
+	complete(cmd, "kind", kindNames()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *kind != "" && !events.Kind(*kind).Valid() {
 			return cli.Errorf(cli.ErrUsage, "--kind %q is none of %q", *kind, append(events.Kinds(), events.GroupKinds()...))

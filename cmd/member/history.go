@@ -37,10 +37,11 @@ func newHistory() *cobra.Command {
 		Use:     "history NODE",
 		Short:   "Print what happened to one node, who said so, and why",
 		Example: "  member history n3\n  member history n3 --at 2026-03-01T12:00:00Z",
-		Args:    cobra.ExactArgs(1),
+		Args:    cli.Args("NODE"),
 	}
 	q := questionFlags(cmd)
 	at := atFlag(cmd)
+	cmd.ValidArgsFunction = q.completeOneNode
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := q.client()
 		if err != nil {
@@ -62,10 +63,6 @@ func newHistory() *cobra.Command {
 		return q.judge(h.answer)
 	}
 	return cmd
-}
-
-func atFlag(cmd *cobra.Command) *string {
-	return cmd.Flags().String("at", "", "as of a `POSITION` of the log or an RFC 3339 time")
 }
 
 func (h history) print(cmd *cobra.Command, output cli.Output, raw []byte) error {

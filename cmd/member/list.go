@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -39,19 +40,29 @@ type nodes struct {
 
 func newList() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "list",
+		Use:     "list [NODE]...",
 		Aliases: []string{"ls"},
 		Short:   "Print who is on the roll, and in which state",
-		Long: `Print who is on the roll, and in which state. With --watch, print a node again whenever something about it changes,
-until interrupted; a node that was printed is followed into states that --status does not name.
+		Long: `Print who is on the roll, and in which state: everybody, whom --status and --tag choose, or the nodes that are named; exit
+status 3 says that one of those is not on it. With --watch, print a node again whenever something about it changes, until
+interrupted; a node that was printed is followed into states that --status does not name.
 
-With -o json, a line is the API's whole answer, or with --watch one node.
+With -o json, a line is the API's whole answer, or with NODE or --watch one node.
 ` + tagHelp,
-		Example: "  member list --status alive,suspect --tag role=web\n  member list --at 2026-03-01T12:00:00Z -o wide",
-		Args:    cobra.NoArgs,
+		Example: "  member list --status alive,suspect --tag role=web\n  member list n3 --watch\n  member list --at -1h -o wide",
 	}
 	l := listingFlags(cmd, nil)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return l.run(cmd, "nodes") }
+	cmd.ValidArgsFunction = l.q.completeNodes
+	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
+		switch {
+		case len(ids) == 0:
+			return l.run(cmd, "nodes")
+		case len(l.status)+len(l.tags) > 0:
+			return cli.Errorf(cli.ErrUsage, "--status and --tag choose among all nodes, and %s is named: do one of them", ids[0])
+		default:
+			return l.runNamed(cmd, ids)
+		}
+	}
 	return cmd
 }
 
@@ -99,13 +110,6 @@ func filterQuery(status, tags []string) url.Values {
 	return query
 }
 
-// complete lets a shell complete the values of a flag.
-func complete(cmd *cobra.Command, flag string, values ...string) {
-	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-		panic(err) // the flag does not exist: a mistake in this program
-	}
-}
-
 // run prints what the API answers at /v1/<path>.
 func (l *listing) run(cmd *cobra.Command, path string) error {
 	c, err := l.q.client()
@@ -113,11 +117,8 @@ func (l *listing) run(cmd *cobra.Command, path string) error {
 		return err
 	}
 	filter := filterQuery(l.status, l.tags)
-	query := maps.Clone(filter)
-	setUnlessEmpty(query, "at", *l.at)
-	if l.minPosition > 0 {
-		query.Set("min_position", strconv.FormatUint(l.minPosition, 10))
-	}
+	query := l.when()
+	maps.Copy(query, filter)
 	var all nodes
 	raw, err := c.get(cmd.Context(), &all, query, "v1", path)
 	if err != nil {
@@ -133,15 +134,56 @@ func (l *listing) run(cmd *cobra.Command, path string) error {
 		return err
 	}
 	if l.watch {
-		return c.watchNodes(cmd, filter, all.Position+1, p)
+		return c.watchNodes(cmd, filter, nil, all.Position+1, p)
 	}
 	return l.q.judge(all.answer)
 }
 
-// watchNodes prints nodes that events from position from on are about, when they changed.
-func (c *client) watchNodes(cmd *cobra.Command, filter url.Values, from uint64, p *nodePrinter) error {
+// when asks for the instant that the flags name.
+func (l *listing) when() url.Values {
+	query := url.Values{}
+	setUnlessEmpty(query, "at", *l.at)
+	if l.minPosition > 0 {
+		query.Set("min_position", strconv.FormatUint(l.minPosition, 10))
+	}
+	return query
+}
+
+// runNamed prints these nodes, each as the API answers when it is asked for it.
+func (l *listing) runNamed(cmd *cobra.Command, ids []string) error {
+	c, err := l.q.client()
+	if err != nil {
+		return err
+	}
+	p := newNodePrinter(cmd.OutOrStdout(), *l.q.output)
+	var first, last answer
+	var list []json.RawMessage
+	for _, id := range ids {
+		var one struct {
+			answer
+			Node json.RawMessage `json:"node"`
+		}
+		if _, err := c.get(cmd.Context(), &one, l.when(), "v1", "nodes", id); err != nil {
+			return errors.Join(p.print(list...), err)
+		}
+		if list = append(list, one.Node); len(list) == 1 {
+			first = one.answer
+		}
+		last = one.answer
+	}
+	if err := p.print(list...); err != nil {
+		return err
+	}
+	if l.watch {
+		return c.watchNodes(cmd, nil, ids, first.Position+1, p)
+	}
+	return l.q.judge(last)
+}
+
+// watchNodes prints nodes that events from position from on are about, when they changed: of those that are named, or of all.
+func (c *client) watchNodes(cmd *cobra.Command, filter url.Values, named []string, from uint64, p *nodePrinter) error {
 	return c.follow(cmd.Context(), cmd.ErrOrStderr(), from, nil, func(e event) error {
-		if !e.ofNode() {
+		if !e.ofNode() || len(named) > 0 && !slices.Contains(named, e.Event.Subject) {
 			return nil
 		}
 		if p.printed[e.Event.Subject] == "" && len(filter) > 0 {

@@ -104,7 +104,7 @@ func newLeave() *cobra.Command {
 		Long: `Let a running member leave gracefully, as an interrupt does: others are told, and its process ends with exit status 0. The
 command returns when the process serves no more.`,
 		Example: "  member leave --http 127.0.0.1:7947",
-		Args:    cobra.NoArgs,
+		Args:    cli.Args(),
 	}
 	c := controlFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

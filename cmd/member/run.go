@@ -54,7 +54,7 @@ the address of NATS. NATS may be away at any time, at the start too: detection g
 the directory. The stream is made by the projector.`,
 		Example: `  member run --cluster default --id n1 --bind 10.0.0.1:7946 --join 10.0.0.2:7946 \
     --nats nats://10.0.0.9:4222 --cert n1.pem --key n1-key.pem --ca ca.pem --data /var/lib/rollcall --tag role=web`,
-		Args:    cobra.NoArgs,
+		Args:    cli.Args(),
 		GroupID: sectionAgent,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return r.run(cmd) },
 	}
@@ -75,6 +75,8 @@ the directory. The stream is made by the projector.`,
 	f.StringVar(&r.http, "http", "", "serve health, metrics and control (member leave, tag) at this `ADDRESS`; beyond loopback with TLS and a token")
 	r.access = httpserver.AccessFlags(f)
 	r.log = cli.LoggingFlags(f, slog.LevelInfo)
+	complete(cmd, "profile", "fast", "default", "patient")
+	complete(cmd, "on-minority", "warn", "read-only", "leave")
 	for _, name := range []string{"id", "nats", "cert", "key", "ca", "data"} {
 		require(cmd, name)
 	}

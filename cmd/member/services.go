@@ -21,7 +21,7 @@ which an event cannot be read is not among them. With --watch, print a node agai
 until interrupted: a node that was printed is followed into other states.
 ` + tagHelp,
 		Example: "  member services --tag role=worker\n  member services --tag 'zone in (a,b), !draining' -o name",
-		Args:    cobra.NoArgs,
+		Args:    cli.Args(),
 	}
 	l := listingFlags(cmd, []string{"alive"})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return l.run(cmd, "services") }
@@ -39,7 +39,7 @@ Strategies: random; round_robin takes turns, remembered by the projector; rendez
 --key alone it is rendezvous, without both random.
 ` + tagHelp,
 		Example: "  member pick --tag role=worker -o name\n  member pick --tag role=worker --key order-1",
-		Args:    cobra.NoArgs,
+		Args:    cli.Args(),
 	}
 	q := questionFlags(cmd)
 	var status, tags []string

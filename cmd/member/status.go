@@ -28,6 +28,11 @@ type status struct {
 	Rejected struct {
 		Total uint64 `json:"total"`
 	} `json:"rejected"`
+	Parked []struct {
+		Node     string `json:"node"`
+		Position uint64 `json:"position"`
+		Reason   string `json:"reason"`
+	} `json:"parked"`
 	Nodes map[string]int `json:"nodes"` // by state
 }
 
@@ -36,8 +41,8 @@ func newStatus() *cobra.Command {
 		Use:   "status",
 		Short: "Print how far a projector has come, and how many nodes are in which state",
 		Long: `Print how far a projector has come, and how many nodes are in which state. The exit status is 4 when its views are
-not up to date: it is still catching up, or it has stopped.`,
-		Args: cobra.NoArgs,
+not up to date: it is still catching up, or it has stopped. A node about which an event cannot be read is named on standard error.`,
+		Args: cli.Args(),
 	}
 	q := questionFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -59,6 +64,9 @@ not up to date: it is still catching up, or it has stopped.`,
 		}
 		if err := s.print(cmd, *q.output); err != nil {
 			return err
+		}
+		for _, p := range s.Parked {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s is parked at position %d: %s\n", p.Node, p.Position, p.Reason)
 		}
 		if err := s.judge(); err != nil {
 			return err
@@ -100,8 +108,8 @@ func (s status) print(cmd *cobra.Command, output cli.Output) error {
 		row = append(row, strconv.Itoa(s.Nodes[state]))
 	}
 	if output == cli.OutputWide {
-		header = append(header, "REJECTED", "LOG", "VERSION")
-		row = append(row, strconv.FormatUint(s.Rejected.Total, 10), s.Log.Identity, s.Version)
+		header = append(header, "PARKED", "REJECTED", "LOG", "VERSION")
+		row = append(row, strconv.Itoa(len(s.Parked)), strconv.FormatUint(s.Rejected.Total, 10), s.Log.Identity, s.Version)
 	}
 	table := cli.NewTable(w, header...)
 	table.Row(row...)

@@ -18,19 +18,24 @@ func init() { register(newWait) }
 
 func newWait() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "wait",
+		Use:   "wait [NODE]",
 		Short: "Wait until a node is in a state",
 		Long: `Wait until a node is in one of these states, and print it. A node that the log does not name yet is waited for as well. Exit
 status 5 says that it was not so within --timeout.`,
-		Example: "  member wait --node n3 --state failed --timeout 30s",
-		Args:    cobra.NoArgs,
+		Example: "  member wait n3 --state failed --timeout 30s",
+		Args:    cobra.MaximumNArgs(1),
 	}
 	q := questionFlags(cmd)
-	id := cmd.Flags().String("node", "", "`ID` of the node (required)")
+	id := cmd.Flags().String("node", "", "`ID` of the node, if it is not an argument")
 	states := cmd.Flags().StringSlice("state", []string{"alive"}, "`STATES` to wait for: alive, suspect, failed, left")
-	require(cmd, "node")
+	completeBy(cmd, "node", q.completeNodes)
+	cmd.ValidArgsFunction = q.completeOneNode
 	complete(cmd, "state", "alive", "suspect", "failed", "left")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if (len(args) == 1) == (*id != "") {
+			return cli.Errorf(cli.ErrUsage, "name one node to wait for: member wait NODE")
+		}
+		name := strings.Join(append(args, *id), "")
 		for _, s := range *states {
 			if !slices.Contains([]string{"alive", "suspect", "failed", "left"}, s) {
 				return cli.Errorf(cli.ErrUsage, "--state %q is none of alive, suspect, failed, left", s)
@@ -40,7 +45,7 @@ status 5 says that it was not so within --timeout.`,
 		if err != nil {
 			return err
 		}
-		w := &waiter{c: c, id: *id, states: *states, was: "not known"}
+		w := &waiter{c: c, id: name, states: *states, was: "not known"}
 		raw, err := w.wait(cmd)
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -80,6 +81,38 @@ func TestListWatchPrintsWhatChanges(t *testing.T) {
 
 	if status, stderr := p.stop(); status != cli.ExitOK || stderr != "" {
 		t.Errorf("status %d, stderr %q", status, stderr)
+	}
+}
+
+// Nodes that are named are followed, in whatever state, and no others.
+func TestListWatchOfNamedNodes(t *testing.T) {
+	log, api := serve(t, story())
+	p := start(t, "list", "n3", "n1", "--watch", "--api", api)
+	p.wantLine("ID", "STATE")
+	p.wantLine("n3", "failed", "1")
+	p.wantLine("n1", "alive", "1")
+	say(t, log, events.Event{Kind: events.Joined, Node: "n2", Author: "n2", Incarnation: 2, Address: "127.0.0.1:7002"})
+	say(t, log, events.Event{Kind: events.Suspected, Node: "n1", Author: "n2", Incarnation: 1})
+	p.wantLine("n1", "suspect", "1")
+	if status, stderr := p.stop(); status != cli.ExitOK || stderr != "" {
+		t.Errorf("status %d, stderr %q", status, stderr)
+	}
+}
+
+// A node that is parked is named with the reason, and the answer is complete all the same.
+func TestStatusNamesParkedNodes(t *testing.T) {
+	log, api := serve(t, story())
+	position := log.Inject("rollcall.test.node.n1.n1.tagged", []byte("not JSON"))
+	var stdout, stderr bytes.Buffer
+	if status := cli.Run(t.Context(), newRoot(), []string{
+		"list", "--api", api, "--min-position", strconv.FormatUint(position, 10),
+	}, &stdout, &stderr); status != cli.ExitOK {
+		t.Fatalf("status %d: %s", status, stderr.String())
+	}
+	stdout.Reset()
+	status := cli.Run(t.Context(), newRoot(), []string{"status", "--api", api, "-o", "wide"}, &stdout, &stderr)
+	if status != cli.ExitOK || !strings.HasPrefix(stderr.String(), "n1 is parked at position 8: ") {
+		t.Errorf("status %d, %s%s", status, stdout.String(), stderr.String())
 	}
 }
 

@@ -22,7 +22,7 @@ is there is compared, never changed. A projector whose user may make the stream 
 now is printed.`,
 		Example: `  projector provision --cluster default --replicas 3 --nats tls://10.0.0.1:4222 --nats-ca tls/ca.pem \
     --nkey keys/provisioner.nk`,
-		Args: cobra.NoArgs,
+		Args: cli.Args(),
 	}
 	cluster := cmd.Flags().String("cluster", "default", "`NAME` of the cluster")
 	replicas := cmd.Flags().Int("replicas", 1, "copies of the stream, on as many servers; 1 to 5")

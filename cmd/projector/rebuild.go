@@ -43,7 +43,7 @@ it has switched to the new ones. Progress goes to stderr. What is printed at the
 
 Exit status: 0 rebuilt, 1 failed, 5 not done within --timeout; the rebuild then goes on.`,
 		Example: "  projector rebuild --api http://127.0.0.1:8080",
-		Args:    cobra.NoArgs,
+		Args:    cli.Args(),
 	}
 	api := cmd.Flags().String("api", "http://127.0.0.1:8080", "`URL` of the projector's API")
 	access := cli.APIFlags(cmd.Flags())

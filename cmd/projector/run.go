@@ -56,7 +56,7 @@ Without --nats the projector runs the cluster's NATS server itself, in --data, o
 disk before it is acknowledged. With --nats, durability is what those servers' sync_interval gives.`,
 		Example: "  projector run --cluster default --http 127.0.0.1:8080 --data /var/lib/rollcall\n" +
 			"  projector run --cluster default --nats nats://10.0.0.9:4222 --replicas 3 --data /var/lib/rollcall",
-		Args: cobra.NoArgs,
+		Args: cli.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return r.run(cmd) },
 	}
 	f := cmd.Flags()

@@ -28,7 +28,7 @@ lose history is refused, with the settings that are wrong. For the views of a ru
 
 Exit status: 0 the log is whole, 1 it cannot be used, 4 it no longer begins at position 1.`,
 		Example: "  projector status --nats nats://10.0.0.9:4222",
-		Args:    cobra.NoArgs,
+		Args:    cli.Args(),
 	}
 	flags := newLogFlags(cmd.Flags())
 	asJSON := cmd.Flags().Bool("json", false, "print a JSON object")

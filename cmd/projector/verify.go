@@ -26,7 +26,7 @@ summary. A violation cannot come from correct members and a correct server; a no
 Exit status: 0 no violation, 1 there is one, or the log cannot be read, 4 the log no longer begins at position 1, or goes on
 with an event that only a newer version can judge.`,
 		Example: "  projector verify --nats nats://10.0.0.9:4222\n  projector verify --data /var/lib/rollcall --json",
-		Args:    cobra.NoArgs,
+		Args:    cli.Args(),
 	}
 	flags := newLogFlags(cmd.Flags())
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object a line: the findings, and last {\"summary\":…}")
