@@ -18,11 +18,17 @@ const (
 	dataContentType = "application/json"
 	nodeTypePrefix  = "rollcall.node."
 	groupTypePrefix = "rollcall.group."
-	typeSuffix      = ".v1"
+	typeSuffix      = "." + string(current)
 )
 
-// envelope is a body, its attributes in the order they are written.
+// envelope is a body as it is written.
 type envelope struct {
+	attributes
+	Data *payload `json:"data"`
+}
+
+// attributes of a body, in the order they are written.
+type attributes struct {
 	SpecVersion     string    `json:"specversion"`
 	ID              string    `json:"id"`
 	Source          string    `json:"source"`
@@ -31,10 +37,9 @@ type envelope struct {
 	Time            time.Time `json:"time"`
 	DataContentType string    `json:"datacontenttype"`
 	TraceParent     string    `json:"traceparent,omitempty"`
-	Data            *payload  `json:"data"`
 }
 
-// payload is the data of a body.
+// payload is the data of a body, in the version that is written.
 type payload struct {
 	Cluster     string            `json:"cluster"`
 	Node        string            `json:"node,omitempty"`
@@ -66,14 +71,16 @@ func Encode(ev Event) ([]byte, error) {
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false) // the log is read by people too, and is not put into a page as it is
 	err := enc.Encode(envelope{
-		SpecVersion:     specVersion,
-		ID:              ev.ID,
-		Source:          source(ev.Cluster, ev.Author),
-		Type:            Type(ev.Kind),
-		Subject:         ev.about(),
-		Time:            ev.Time.UTC(),
-		DataContentType: dataContentType,
-		TraceParent:     ev.TraceParent,
+		attributes: attributes{
+			SpecVersion:     specVersion,
+			ID:              ev.ID,
+			Source:          source(ev.Cluster, ev.Author),
+			Type:            Type(ev.Kind),
+			Subject:         ev.about(),
+			Time:            ev.Time.UTC(),
+			DataContentType: dataContentType,
+			TraceParent:     ev.TraceParent,
+		},
 		Data: &payload{
 			Cluster: ev.Cluster, Node: ev.Node, Group: ev.Group, Author: ev.Author, Incarnation: ev.Incarnation,
 			Address: ev.Address, Tags: ev.Tags, Plan: ev.Plan, Evidence: ev.Evidence,
@@ -109,13 +116,9 @@ func Decode(subject string, body []byte) (Recorded, error) {
 
 // decodeAny reads every body that is good, and says what is wrong with the others. It is what [Decode] means.
 func decodeAny(named *Event, body []byte) (Recorded, error) {
-	env, err := parseEnvelope(body)
+	env, said, err := parseEnvelope(body)
 	if err != nil {
 		return Recorded{}, err
-	}
-	said, ok := parseType(env.Type)
-	if !ok {
-		return Recorded{}, fmt.Errorf("type %.128q: %w", env.Type, ErrUnknownKind)
 	}
 	rec := Recorded{Event: Event{
 		ID: env.ID, Kind: said, Cluster: named.Cluster, Node: named.Node, Group: named.Group, Author: named.Author,
@@ -136,35 +139,48 @@ func decodeAny(named *Event, body []byte) (Recorded, error) {
 	return rec, nil
 }
 
-// parseEnvelope reads and checks the attributes that say how to read the rest.
-func parseEnvelope(body []byte) (envelope, error) {
-	var env envelope
+// parseEnvelope reads and checks the attributes that say how to read the data, and then the data. It returns what kind the
+// body says it is of.
+func parseEnvelope(body []byte) (envelope, Kind, error) {
+	fail := func(err error) (envelope, Kind, error) { return envelope{}, "", err }
 	if len(body) > BodyMax {
-		return env, fmt.Errorf("%w: body of %d bytes, at most %d", ErrInvalid, len(body), BodyMax)
+		return fail(fmt.Errorf("%w: body of %d bytes, at most %d", ErrInvalid, len(body), BodyMax))
 	}
-	if err := json.Unmarshal(body, &env); err != nil {
+	var got struct {
+		attributes
+		Data json.RawMessage `json:"data"`
+	}
+	if err := json.Unmarshal(body, &got); err != nil {
 		// A newer version may well have changed the shape: what it calls itself counts before that it does not fit.
 		var head struct {
 			Type string `json:"type"`
 		}
 		if json.Unmarshal(body, &head) == nil && head.Type != "" {
-			if _, ok := parseType(head.Type); !ok {
-				return env, fmt.Errorf("type %.128q: %w", head.Type, ErrUnknownKind)
+			if _, _, ok := parseType(head.Type); !ok {
+				return fail(fmt.Errorf("type %.128q: %w", head.Type, ErrUnknownKind))
 			}
 		}
-		return env, fmt.Errorf("%w: body: %w", ErrInvalid, err)
+		return fail(fmt.Errorf("%w: body: %w", ErrInvalid, err))
 	}
 	switch {
-	case env.SpecVersion != specVersion:
-		return env, fmt.Errorf("%w: specversion %.16q, want %s", ErrInvalid, env.SpecVersion, specVersion)
-	case env.Type == "":
-		return env, fmt.Errorf("%w: no type", ErrInvalid)
-	case env.DataContentType != "" && env.DataContentType != dataContentType:
-		return env, fmt.Errorf("%w: datacontenttype %.64q, want %s", ErrInvalid, env.DataContentType, dataContentType)
-	case env.Data == nil:
-		return env, fmt.Errorf("%w: no data", ErrInvalid)
+	case got.SpecVersion != specVersion:
+		return fail(fmt.Errorf("%w: specversion %.16q, want %s", ErrInvalid, got.SpecVersion, specVersion))
+	case got.Type == "":
+		return fail(fmt.Errorf("%w: no type", ErrInvalid))
+	case got.DataContentType != "" && got.DataContentType != dataContentType:
+		return fail(fmt.Errorf("%w: datacontenttype %.64q, want %s", ErrInvalid, got.DataContentType, dataContentType))
+	case len(got.Data) == 0 || string(got.Data) == "null":
+		return fail(fmt.Errorf("%w: no data", ErrInvalid))
 	}
-	return env, nil
+	said, read, ok := parseType(got.Type)
+	if !ok {
+		return fail(fmt.Errorf("type %.128q: %w", got.Type, ErrUnknownKind))
+	}
+	data, err := read(got.Data)
+	if err != nil {
+		return fail(fmt.Errorf("%w: data: %w", ErrInvalid, err))
+	}
+	return envelope{attributes: got.attributes, Data: &data}, said, nil
 }
 
 // Type is the CloudEvents type of events of kind k: rollcall.node.<kind>.v1, or rollcall.group.<kind>.v1.
@@ -175,14 +191,18 @@ func Type(k Kind) string {
 	return nodeTypePrefix + string(k) + typeSuffix
 }
 
-// parseType reads what [Type] makes.
-func parseType(s string) (Kind, bool) {
-	rest, suffixed := strings.CutSuffix(s, typeSuffix)
-	if name, ok := strings.CutPrefix(rest, groupTypePrefix); ok {
-		return Kind(name), suffixed && Kind(name).OfGroup()
+// parseType reads what [Type] makes, in this version or one before, and returns what reads its data.
+func parseType(s string) (Kind, reader, bool) {
+	i := strings.LastIndexByte(s, '.')
+	if i < 0 {
+		return "", nil, false
 	}
-	name, prefixed := strings.CutPrefix(rest, nodeTypePrefix)
-	return Kind(name), prefixed && suffixed && !Kind(name).OfGroup() && Kind(name).Valid()
+	read := readers[version(s[i+1:])]
+	if name, ok := strings.CutPrefix(s[:i], groupTypePrefix); ok {
+		return Kind(name), read, read != nil && Kind(name).OfGroup()
+	}
+	name, prefixed := strings.CutPrefix(s[:i], nodeTypePrefix)
+	return Kind(name), read, prefixed && read != nil && !Kind(name).OfGroup() && Kind(name).Valid()
 }
 
 // about is the node or the group that ev is about.

@@ -26,11 +26,10 @@ func corpus(t testing.TB) []written {
 			t.Fatal(err)
 		}
 		body = bytes.TrimSuffix(body, []byte("\n"))
-		env, err := parseEnvelope(body)
+		env, kind, err := parseEnvelope(body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		kind, _ := parseType(env.Type)
 		subject := Subject(Event{
 			Kind: kind, Cluster: env.Data.Cluster, Node: env.Data.Node, Group: env.Data.Group, Author: env.Data.Author,
 		})

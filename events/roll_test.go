@@ -190,6 +190,27 @@ func TestRollForgetsStrangers(t *testing.T) {
 	}
 }
 
+// What changes no list of accusers is folded without an allocation.
+func TestRollAllocations(t *testing.T) {
+	var s script
+	s.line(t, "n1 joined n1 1 addr=h:1")
+	s.line(t, "n2 joined n2 1 addr=h:2")
+	for _, kind := range []events.Kind{events.HealthCheckFailed, events.Accused, events.Refuted} {
+		incarnation := uint64(1)
+		rec := recorded(claim(kind, "n1", "n2", incarnation), 0)
+		if kind.ByOwner() {
+			rec.Author = "n1"
+		}
+		if n := testing.AllocsPerRun(100, func() {
+			rec.Position = s.roll.Position() + 1
+			rec.Incarnation++
+			s.roll.Apply(rec)
+		}); n > 0 {
+			t.Errorf("%s: %v allocations", kind, n)
+		}
+	}
+}
+
 // TestRollKeepsForeignApart: an event of another cluster moves the position and nothing else, not even the expectation.
 func TestRollKeepsForeignApart(t *testing.T) {
 	var s script
