@@ -28,7 +28,7 @@ func guarded(t *testing.T) nats.Config {
 		t.Fatal(err)
 	}
 	cfg := nats.Config{
-		Cluster: "default", Members: []string{"n1"}, Readers: []string{"projector"}, Dir: t.TempDir(), Store: t.TempDir(),
+		Cluster: "default", Members: []string{"n1"}, Readers: []string{"projector", "p1"}, Projectors: []string{"p1"}, Dir: t.TempDir(), Store: t.TempDir(),
 		Servers: []nats.Server{{Host: "127.0.0.1", Port: port}},
 	}
 	if _, err := nats.Generate(cfg, time.Now()); err != nil {
@@ -86,5 +86,41 @@ func TestGuardedServer(t *testing.T) {
 	}
 	if code, _, errs := command(t, "status", "--nats", cfg.URL(), "--nats-ca", filepath.Join(cfg.Dir, nats.CAFile)); code == cli.ExitOK {
 		t.Errorf("status without a user: %s", errs)
+	}
+}
+
+// Snapshots in NATS need no directory: another process of the same user goes on from what the first wrote.
+func TestSnapshotsInNATSOfAGuardedServer(t *testing.T) {
+	cfg := guarded(t)
+	as := func(key string, args ...string) []string {
+		return append(args, "--nats", cfg.URL(), "--nats-ca", filepath.Join(cfg.Dir, nats.CAFile), "--nkey", filepath.Join(cfg.Dir, key))
+	}
+	if code, out, errs := command(t, as(nats.ProvisionerKey, "provision", "--snapshots")...); code != cli.ExitOK ||
+		!strings.Contains(out, "ROLLCALL_default_snapshots") {
+		t.Fatalf("provision: status %d, %s%s", code, out, errs)
+	}
+	log, err := jslog.Connect(t.Context(), jslog.Config{
+		URL: cfg.URL(), CAFile: filepath.Join(cfg.Dir, nats.CAFile), NKeyFile: filepath.Join(cfg.Dir, nats.MemberKey("n1")), Cluster: "default",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	if _, err := log.Append(t.Context(), said(events.Joined, "n1", "n1"), 0); err != nil {
+		t.Fatal(err)
+	}
+	run := as(nats.ReaderKey("p1"), "run", "--snapshots", "nats", "--http", "127.0.0.1:0")
+	for _, began := range []string{"with nothing", "from the bucket"} {
+		r := start(t, run...)
+		api := "http://" + r.logged("projector is up", "http")
+		if code, body := status(t, api+"/v1/nodes?min_position=1"); code != http.StatusOK || !strings.Contains(body, `"id":"n1"`) {
+			t.Errorf("%s: /v1/nodes: %d %s", began, code, body)
+		}
+		if read := strings.Contains(r.text(), "snapshot read"); read != (began == "from the bucket") {
+			t.Errorf("%s: a snapshot was read: %v", began, read)
+		}
+		if code := r.stop(); code != cli.ExitOK {
+			t.Errorf("%s: exit status %d: %s", began, code, r.text())
+		}
 	}
 }

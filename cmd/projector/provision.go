@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,6 +12,7 @@ import (
 	"rollcall/infra/cli"
 	"rollcall/infra/kvmirror"
 	"rollcall/infra/nats"
+	"rollcall/infra/snapbucket"
 )
 
 func newProvision() *cobra.Command {
@@ -28,6 +30,7 @@ now is printed.`,
 	replicas := cmd.Flags().Int("replicas", 1, "copies of the stream, on as many servers; 1 to 5")
 	conn := nats.ConnectionFlags(cmd.Flags(), "`URL` of NATS, several separated by commas (required)")
 	mirror := cmd.Flags().Bool("kv-mirror", false, "make the bucket too that projector run --kv-mirror writes")
+	snapshots := cmd.Flags().Bool("snapshots", false, "make the bucket too that projector run --snapshots nats writes")
 	logging := cli.LoggingFlags(cmd.Flags(), slog.LevelWarn)
 	if err := cmd.MarkFlagRequired("nats"); err != nil {
 		panic(err) // the flag does not exist: a mistake in this program
@@ -46,13 +49,24 @@ now is printed.`,
 			return err
 		}
 		defer log.Close()
-		if _, err = fmt.Fprintln(cmd.OutOrStdout(), events.StreamName(*cluster)); err != nil || !*mirror {
-			return err
+		made := []string{events.StreamName(*cluster)}
+		if *mirror {
+			if err := kvmirror.Make(cmd.Context(), log.Conn(), *cluster, *replicas); err != nil {
+				return err
+			}
+			made = append(made, kvmirror.Bucket(*cluster))
 		}
-		if err := kvmirror.Make(cmd.Context(), log.Conn(), *cluster, *replicas); err != nil {
-			return err
+		if *snapshots {
+			bucket, err := snapbucket.New(snapbucket.Config{Cluster: *cluster, Conn: log.Conn, Replicas: *replicas})
+			if err == nil {
+				err = bucket.Make(cmd.Context())
+			}
+			if err != nil {
+				return err
+			}
+			made = append(made, snapbucket.Name(*cluster))
 		}
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), kvmirror.Bucket(*cluster))
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), strings.Join(made, "\n"))
 		return err
 	}
 	return cmd

@@ -21,6 +21,7 @@ import (
 	"rollcall/infra/nats"
 	"rollcall/infra/natsapi"
 	"rollcall/infra/natsd"
+	"rollcall/infra/snapbucket"
 	"rollcall/infra/telemetry"
 	"rollcall/projections/dnsapi"
 	"rollcall/projections/httpapi"
@@ -29,6 +30,12 @@ import (
 
 // natsStartLimit is how long the embedded server may take to recover what it holds.
 const natsStartLimit = time.Minute
+
+// What --snapshots may say.
+const (
+	snapshotsInData = "data"
+	snapshotsInNATS = "nats"
+)
 
 // runFlags is what the flags of projector run say.
 type runFlags struct {
@@ -39,6 +46,7 @@ type runFlags struct {
 	http, data string
 	access     *httpserver.Access
 	dns        string
+	snapshots  string
 	mirror     bool
 	service    bool
 	log        *cli.Logging
@@ -69,7 +77,9 @@ disk before it is acknowledged. With --nats, durability is what those servers' s
 	f.StringVar(&r.dns, "dns", "", "answer DNS at this `ADDRESS`, such as 127.0.0.1:5353; loopback only; empty: do not")
 	f.BoolVar(&r.mirror, "kv-mirror", false, "keep one key a node in the NATS bucket ROLLCALL_<cluster>_nodes")
 	f.BoolVar(&r.service, "nats-service", false, "answer at svc.rollcall.<cluster>.nodes, services and pick, as a NATS service")
-	f.StringVar(&r.data, "data", "", "keep snapshots, and the embedded server's files, in this `DIR` (required)")
+	f.StringVar(&r.data, "data", "", "keep snapshots, and the embedded server's files, in this `DIR`; required unless both are in NATS")
+	f.StringVar(&r.snapshots, "snapshots", snapshotsInData,
+		"`WHERE` snapshots are kept: data, or nats for the bucket ROLLCALL_<cluster>_snapshots, which all projectors share")
 	r.log = cli.LoggingFlags(f, slog.LevelInfo)
 	return cmd
 }
@@ -78,7 +88,9 @@ func (r *runFlags) check() error {
 	switch {
 	case !events.ValidID(r.cluster):
 		return cli.Errorf(cli.ErrUsage, "--cluster %q: want 1 to %d of A-Z a-z 0-9 _ -", r.cluster, events.IDMax)
-	case r.data == "":
+	case r.snapshots != snapshotsInData && r.snapshots != snapshotsInNATS:
+		return cli.Errorf(cli.ErrUsage, "--snapshots %.40q: want %s or %s", r.snapshots, snapshotsInData, snapshotsInNATS)
+	case r.data == "" && (r.nats.URL == "" || r.snapshots == snapshotsInData):
 		return cli.Errorf(cli.ErrUsage, "--data is required: the directory of snapshots, and of the embedded server's files")
 	case r.replicas < 1 || r.replicas > 5:
 		return cli.Errorf(cli.ErrUsage, "--replicas %d: want 1 to 5", r.replicas)
@@ -124,7 +136,7 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer reader.Close()
-	p, err := projector.Open(projector.Config{Log: reader, Cluster: r.cluster, Dir: filepath.Join(r.data, "snapshots"), Logger: log})
+	p, err := r.openProjector(reader, log)
 	if err != nil {
 		return err
 	}
@@ -145,6 +157,22 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 	log.Info("projector is up", "cluster", r.cluster, "http", server.Addr())
 	err = p.Run(ctx)
 	return errors.Join(err, tel.Shutdown(context.WithoutCancel(ctx)))
+}
+
+// openProjector makes the projector of a log, with its snapshots where --snapshots says.
+func (r *runFlags) openProjector(reader *jslog.Log, log *slog.Logger) (*projector.Projector, error) {
+	cfg := projector.Config{Log: reader, Cluster: r.cluster, Logger: log}
+	if r.snapshots == snapshotsInData {
+		cfg.Dir = filepath.Join(r.data, "snapshots")
+		return projector.Open(cfg)
+	}
+	bucket, err := snapbucket.New(snapbucket.Config{Cluster: r.cluster, Conn: reader.Conn, Replicas: r.replicas})
+	if err != nil {
+		return nil, err
+	}
+	cfg.Store = bucket
+	log.Info("keeping snapshots", "where", bucket.String())
+	return projector.Open(cfg)
 }
 
 // startBeside starts what else shows the views, when it is asked for: DNS, and in NATS the mirror and the service.

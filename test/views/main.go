@@ -128,7 +128,7 @@ func (b *bench) binary() string { return filepath.Join(b.dir, "projector") }
 // startProjector starts it on the data of the name and returns once it serves.
 func (b *bench) startProjector(ctx context.Context, data string) (err error) {
 	b.projector, err = launch(b.binary(), "run", "--nats", b.url, "--data", filepath.Join(b.dir, data), "--http", "127.0.0.1:0",
-		"--log-format", "json")
+		"--snapshots", b.snaps, "--log-format", "json")
 	if err != nil {
 		return err
 	}
