@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"sort"
+	"time"
 
 	"rollcall/events"
 	"rollcall/projections"
@@ -22,8 +23,8 @@ const (
 	// pageScanMax is how many events are looked through for one page before it is handed out short.
 	pageScanMax = 50_000
 
-	// batchMax is how many events a watcher takes at a time.
-	batchMax = 256
+	// BatchMax is how many events are taken at a time: where there are as many, there may be more at once.
+	BatchMax = 256
 )
 
 // ErrSlow ends a Watch whose reader fell further behind than the recent events reach. Nothing is lost: watch again from the
@@ -52,10 +53,10 @@ func (r *recent) add(n Notice) {
 	r.list = append(r.list, n)
 }
 
-// after returns up to batchMax events from position on.
+// after returns up to BatchMax events from position on.
 func (r *recent) after(position uint64) []Notice {
 	i := sort.Search(len(r.list), func(i int) bool { return r.list[i].Position >= position })
-	return slices.Clip(r.list[i:min(i+batchMax, len(r.list))])
+	return slices.Clip(r.list[i:min(i+BatchMax, len(r.list))])
 }
 
 // Watch yields every event that passes filter, from position on, in order and each once, first those already folded, then
@@ -64,6 +65,25 @@ func (r *recent) after(position uint64) []Notice {
 // (events.ErrIncomplete when it no longer reaches back).
 func (p *Projector) Watch(ctx context.Context, filter events.Filter, position uint64) iter.Seq2[Notice, error] {
 	return func(yield func(Notice, error) bool) {
+		for batch, err := range p.Batches(ctx, position, 0) {
+			if err != nil {
+				yield(Notice{}, err)
+				return
+			}
+			for _, n := range batch {
+				if filter.Match(n.Event) && !yield(n, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Batches yields what Watch yields, unfiltered and as many events at a time as there are, up to a bound: for many readers of
+// fast events, each of which would otherwise be woken by each event. A batch is shared and read only. With idle above 0
+// an empty one comes whenever there was nothing for that long.
+func (p *Projector) Batches(ctx context.Context, position uint64, idle time.Duration) iter.Seq2[[]Notice, error] {
+	return func(yield func([]Notice, error) bool) {
 		next, live := position, position == 0
 		for ctx.Err() == nil {
 			p.mu.Lock()
@@ -75,53 +95,72 @@ func (p *Projector) Watch(ctx context.Context, filter events.Filter, position ui
 			p.mu.Unlock()
 			switch {
 			case gap && live:
-				yield(Notice{}, ErrSlow)
+				yield(nil, ErrSlow)
 				return
 			case gap:
-				if !p.replay(ctx, filter, next, upTo, yield) {
+				if !p.replay(ctx, next, upTo, yield) {
 					return
 				}
 				next = upTo + 1
 				continue
 			}
 			live = true
-			for _, n := range batch {
-				next = n.Position + 1
-				if filter.Match(n.Event) && !yield(n, nil) {
+			if len(batch) > 0 {
+				next = batch[len(batch)-1].Position + 1
+				if !yield(batch, nil) {
 					return
 				}
-			}
-			if len(batch) > 0 {
 				continue
 			}
 			if stopped != nil {
-				yield(Notice{}, stopped)
+				yield(nil, stopped)
 				return
 			}
-			select {
-			case <-changed:
-			case <-ctx.Done():
+			if !await(ctx, changed, idle) && !yield(nil, nil) {
+				return
 			}
 		}
 	}
 }
 
+// await returns true when changed is closed or ctx has ended, and false after idle; never when that is 0.
+func await(ctx context.Context, changed <-chan struct{}, idle time.Duration) bool {
+	var silent <-chan time.Time
+	if idle > 0 {
+		timer := time.NewTimer(idle)
+		defer timer.Stop()
+		silent = timer.C
+	}
+	select {
+	case <-changed:
+	case <-ctx.Done():
+	case <-silent:
+		return false
+	}
+	return true
+}
+
 // replay yields the events from..upTo out of the log. It reports whether to go on.
-func (p *Projector) replay(
-	ctx context.Context, filter events.Filter, from, upTo uint64, yield func(Notice, error) bool,
-) bool {
+func (p *Projector) replay(ctx context.Context, from, upTo uint64, yield func([]Notice, error) bool) bool {
+	var batch []Notice
 	for n, err := range p.read(ctx, from, upTo) {
-		switch {
-		case err != nil:
-			if ctx.Err() == nil {
-				yield(Notice{}, err)
+		if err != nil {
+			if ctx.Err() == nil && (len(batch) == 0 || yield(batch, nil)) {
+				yield(nil, err)
 			}
 			return false
-		case n.ID != "" && filter.Match(n.Event) && !yield(n, nil):
-			return false
+		}
+		if n.ID != "" {
+			batch = append(batch, n)
+		}
+		if len(batch) == BatchMax {
+			if !yield(batch, nil) {
+				return false
+			}
+			batch = nil
 		}
 	}
-	return ctx.Err() == nil
+	return ctx.Err() == nil && (len(batch) == 0 || yield(batch, nil))
 }
 
 // read yields the events from..upTo out of the log, where upTo is a position that the fold has passed. One that cannot be
