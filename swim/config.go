@@ -45,6 +45,7 @@ type Config struct {
 	HealthInterval  time.Duration // 5 s; between looks at the silence of observed members
 	PartitionGrace  time.Duration // 5 s; how long a third of the members must be missing to count as a partition
 	MinorityMute    bool          // on the minority side of a partition, accuse and convict nobody
+	NoLocalHealth   bool          // hold oneself well whatever happens: without Lifeguard's local health, for comparison
 }
 
 // Defaults, by the field they stand for.

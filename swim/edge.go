@@ -89,4 +89,8 @@ func (e *edge) repeatAfter(wait time.Duration) time.Duration {
 const healthMax = 8
 
 // feel moves the local health score: up when this member seems slow itself, down when a probe went well.
-func (n *Node) feel(delta int) { n.health = min(max(n.health+delta, 0), healthMax) }
+func (n *Node) feel(delta int) {
+	if !n.cfg.NoLocalHealth {
+		n.health = min(max(n.health+delta, 0), healthMax)
+	}
+}

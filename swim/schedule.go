@@ -96,12 +96,22 @@ func (n *Node) period() {
 	}
 }
 
-// orderJoin puts a newcomer at a random place of what is left of the shuffled list.
+// orderJoin puts a newcomer at a random place of what is left of the shuffled list, unless it is there already. It takes a
+// place that was passed, where there is one, so that members that come and go do not make the list grow.
 func (n *Node) orderJoin(ref int32) {
-	n.order = append(n.order, ref)
-	last := len(n.order) - 1
-	at := n.orderAt + n.rng.IntN(last-n.orderAt+1)
-	n.order[at], n.order[last] = n.order[last], n.order[at]
+	if contains(n.order[n.orderAt:], ref) {
+		return
+	}
+	if n.orderAt > 0 {
+		n.orderAt--
+		n.order[n.orderAt] = ref
+	} else {
+		n.order = append(n.order, ref)
+		last := len(n.order) - 1
+		n.order[0], n.order[last] = n.order[last], n.order[0]
+	}
+	at := n.orderAt + n.rng.IntN(len(n.order)-n.orderAt)
+	n.order[at], n.order[n.orderAt] = n.order[n.orderAt], n.order[at]
 }
 
 // retryFailed gives one failed member the chance to show that it is back. The chance of each member is such that the

@@ -193,3 +193,39 @@ func TestLifeguard_4_2_FewerFalsePositivesThanAFixedSuspicion(t *testing.T) {
 		t.Errorf("%d verdicts with a shrinking suspicion, %d with a fixed one: want half at most", shrinking, fixed)
 	}
 }
+
+// Local health, the shrinking suspicion and the buddy system together, against SWIM with neither of the first two.
+func TestLifeguard_5_FewerFalsePositivesThanPlainSWIM(t *testing.T) {
+	lifeguard := swim.Config{Strategy: swim.RoundRobin, SuspicionMin: period / 2}
+	plain := swim.Config{Strategy: swim.RoundRobin, SuspicionMin: period / 2, SuspicionMax: period / 2, NoLocalHealth: true}
+	with, without := 0, 0
+	for seed := range uint64(3) {
+		with += verdicts(lifeguard, seed, 0.65)
+		without += verdicts(plain, seed, 0.65)
+	}
+	t.Logf("%d verdicts with Lifeguard, %d without", with, without)
+	if without == 0 || with*4 > without {
+		t.Errorf("%d verdicts about the well with Lifeguard, %d without: want a quarter at most", with, without)
+	}
+}
+
+// What local health alone is worth here: the rules about silent relays and about one's own silence do most of its work.
+func TestLifeguard_4_1_LocalHealthSparesTheWell(t *testing.T) {
+	accusations := func(off bool) (count int) {
+		for seed := range uint64(4) {
+			w := cluster(swimsim.Config{Seed: seed, Node: swim.Config{NoLocalHealth: off}, Watch: func(o swimsim.Observation) {
+				if o.Kind == swim.TransitionSuspected && o.Own {
+					count++
+				}
+			}}, 24)
+			w.SetNetwork(swimsim.Network{Loss: 0.5})
+			w.Run(time.Minute)
+		}
+		return count
+	}
+	with, without := accusations(false), accusations(true)
+	t.Logf("%d accusations with local health, %d without", with, without)
+	if with >= without {
+		t.Errorf("%d accusations of the well with local health, %d without", with, without)
+	}
+}
