@@ -48,4 +48,8 @@ type Member struct {
 	State       State
 	Tags        Tags
 	Since       time.Time // when the view's owner came to hold State
+
+	// UnreachableFrom lists, by id, who accused it within the last 60 periods or so and was refuted: it lives, and they
+	// could not reach it. Shared and immutable; at most 16.
+	UnreachableFrom []ID
 }

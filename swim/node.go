@@ -29,7 +29,8 @@ type Node struct {
 	orderAt    int
 	edgesStale bool
 	edgeMark   uint64
-	watchers   []int32 // refs of the members that observe this one, where there is no mesh
+	watchers   []int32            // refs of the members that observe this one, where there is no mesh
+	contests   map[int32]*contest // by ref; most members have none
 
 	probes   []probe
 	relayed  []relayed
@@ -113,6 +114,7 @@ func New(cfg Config, now time.Time) (*Node, error) {
 		alarmed:   never,
 		risen:     never,
 		damp:      damping{outage: never},
+		contests:  make(map[int32]*contest),
 	}
 	n.queue.init()
 	n.rings = make([]ring, cfg.Rings)
@@ -236,6 +238,9 @@ func (n *Node) holds(t timer) bool {
 		return false
 	case t.kind == timerSuspicion:
 		return m.suspicion != nil && m.suspicion.timer == t.id
+	case t.kind == timerContest:
+		c := n.contests[t.ref]
+		return c != nil && c.timer == t.id
 	case m.edge == nil:
 		return false
 	case t.kind == timerEdge:
@@ -291,6 +296,8 @@ func (n *Node) run(t timer) {
 		n.checkPartition()
 	case timerReturn:
 		n.comeBack()
+	case timerContest:
+		n.settle(n.members[t.ref])
 	}
 }
 

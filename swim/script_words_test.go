@@ -124,7 +124,11 @@ func (s *script) describe(e Effect) (kind, text string) {
 	case EffectReply:
 		return "exchange", fmt.Sprintf("reply of %d bytes", len(e.Data))
 	case EffectMember:
-		return "member", fmt.Sprintf("member %s %v %d", e.Member.ID, e.Member.State, e.Member.Incarnation)
+		text := fmt.Sprintf("member %s %v %d", e.Member.ID, e.Member.State, e.Member.Incarnation)
+		if from := e.Member.UnreachableFrom; len(from) > 0 {
+			text += " unreachable_from=" + joined(from)
+		}
+		return "member", text
 	case EffectForget:
 		return "member", fmt.Sprintf("forget %s", e.Member.ID)
 	case EffectGone:

@@ -34,6 +34,9 @@ func (n *Node) refute(u *update) bool {
 	case n.holdBackReturn(u):
 		return false
 	default:
+		if u.claim.state == Suspect && u.claim.incarnation < IncarnationMax-1 { // else there is no answer
+			n.unreachedSelf(u)
+		}
 		n.rise(u.claim.incarnation, TransitionRefuted, n.heldAgainst(u))
 	}
 	return true

@@ -19,8 +19,9 @@ const (
 	timerProof // is the backlog worked off
 	timerHealth
 	timerPartition
-	timerReturn // a return was held back for long enough
-	timerGone   // how long a departure waits for its acks
+	timerContest // ref member: an accusation that it answered is long ago
+	timerReturn  // a return was held back for long enough
+	timerGone    // how long a departure waits for its acks
 )
 
 // timer is one entry of the heap. An owner keeps the id of its timer; an entry whose id its owner no longer holds is stale

@@ -112,6 +112,7 @@ func (n *Node) oldestGone() *member {
 // forget drops a row that is not live.
 func (n *Node) forget(m *member) {
 	n.abandonProbe(m)
+	n.withdraw(m)
 	n.queue.drop(m.ref)
 	n.refs.drop(n.members, m.ref)
 	n.members[m.ref] = nil
@@ -135,6 +136,12 @@ func (n *Node) adopt(m *member, c claim) {
 	}
 	if m.state != c.state {
 		m.since = n.now
+	}
+	switch {
+	case !c.state.Live():
+		n.withdraw(m)
+	case m.state == Suspect && c.incarnation > m.incarnation:
+		n.answered(m, m.suspicion.accusers)
 	}
 	if c.state == Alive || c.incarnation > m.incarnation {
 		m.suspicion = nil
@@ -168,6 +175,7 @@ func (n *Node) adopt(m *member, c claim) {
 func (n *Node) export(m *member) Member {
 	return Member{
 		ID: m.id, Addr: m.addr(), Incarnation: m.incarnation, State: m.state, Tags: m.tags(), Since: n.wall(m.since),
+		UnreachableFrom: n.unreachableFrom(m),
 	}
 }
 

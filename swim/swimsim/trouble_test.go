@@ -95,3 +95,46 @@ func TestFlipFlopperIsDamped(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// With a partition that the log spans nobody is failed for being on the other side, and every view says who cannot reach whom, as
+// long as that is so.
+func TestPartitionSpannedByTheLog(t *testing.T) {
+	const members = 16
+	w := swimsim.New(swimsim.Config{Seed: 9, Checked: true, Log: &swimsim.LogConfig{}, Watch: func(o swimsim.Observation) {
+		if o.Kind == swim.TransitionFailed {
+			t.Errorf("%v: %s holds %s failed", o.At, o.By.ID, o.Subject)
+		}
+	}})
+	side := map[swim.ID]bool{}
+	for i := range members {
+		side[w.Start(swimsim.Name(i)).ID] = i < members/2
+	}
+	w.Form()
+	w.Run(10 * time.Second)
+	c := w.Cut(func(from, to *swimsim.Member) bool { return side[from.ID] != side[to.ID] })
+	w.Run(30 * time.Second)
+	contested := func() (count int) {
+		for _, m := range w.Members() {
+			for _, row := range m.Node.Members(nil) {
+				for _, by := range row.UnreachableFrom {
+					count++
+					if side[by] == side[row.ID] {
+						t.Errorf("%s says that %s cannot reach %s, which is on its own side", m.ID, by, row.ID)
+					}
+				}
+			}
+		}
+		return count
+	}
+	if got := contested(); got < members*members {
+		t.Errorf("%d accusers in the rows of %d views while the partition lasts, want one a row at least", got, members)
+	}
+	w.Heal(c)
+	w.Run(75 * time.Second)
+	if got := contested(); got > 0 {
+		t.Errorf("%d accusers in the rows a minute after the partition", got)
+	}
+	if err := errors.Join(w.Err(), w.Disagreement()); err != nil {
+		t.Error(err)
+	}
+}
