@@ -45,6 +45,7 @@ type runFlags struct {
 	replicas   int
 	http, data string
 	access     *httpserver.Access
+	natsAccess *natsd.Access
 	dns        string
 	snapshots  string
 	mirror     bool
@@ -61,7 +62,8 @@ func newRun() *cobra.Command {
 one that would lose history is refused.
 
 Without --nats the projector runs the cluster's NATS server itself, in --data, on --nats-listen, and flushes every event to
-disk before it is acknowledged. With --nats, durability is what those servers' sync_interval gives.`,
+disk before it is acknowledged. Beyond loopback that server takes TLS and users, as member nats config writes them; give the
+projector no key then, since it is at home. With --nats, durability is what those servers' sync_interval gives.`,
 		Example: "  projector run --cluster default --http 127.0.0.1:8080 --data /var/lib/rollcall\n" +
 			"  projector run --cluster default --nats nats://10.0.0.9:4222 --replicas 3 --data /var/lib/rollcall",
 		Args: cli.Args(),
@@ -70,7 +72,8 @@ disk before it is acknowledged. With --nats, durability is what those servers' s
 	f := cmd.Flags()
 	f.StringVar(&r.cluster, "cluster", "default", "`NAME` of the cluster")
 	r.nats = nats.ConnectionFlags(f, "`URL` of NATS, several separated by commas; empty: run a server here")
-	f.StringVar(&r.natsListen, "nats-listen", "127.0.0.1:4222", "`ADDRESS` of the embedded NATS server; loopback only")
+	f.StringVar(&r.natsListen, "nats-listen", "127.0.0.1:4222", "`ADDRESS` of the embedded NATS server; beyond loopback with TLS and users")
+	r.natsAccess = natsd.AccessFlags(f)
 	f.IntVar(&r.replicas, "replicas", 1, "copies of the stream, on as many servers; 1 to 5")
 	f.StringVar(&r.http, "http", "127.0.0.1:8080", "`ADDRESS` of the API and the page; beyond loopback with TLS and a token; port 0 takes a free one")
 	r.access = httpserver.AccessFlags(f)
@@ -99,6 +102,14 @@ func (r *runFlags) check() error {
 	}
 	if err := r.access.Check(r.http); err != nil {
 		return cli.Errorf(cli.ErrUsage, "--http %w", err)
+	}
+	if r.nats.URL != "" && *r.natsAccess != (natsd.Access{}) {
+		return cli.Errorf(cli.ErrUsage, "--nats-cert, --nats-key and --nats-users are the embedded server's, and --nats names others")
+	}
+	if r.nats.URL == "" {
+		if err := r.natsAccess.Check(r.natsListen); err != nil {
+			return cli.Errorf(cli.ErrUsage, "--nats-listen %w", err)
+		}
 	}
 	if r.dns == "" {
 		return nil
@@ -225,7 +236,9 @@ func (r *runFlags) startBeside(
 func (r *runFlags) startNATS(ctx context.Context, log *slog.Logger) (*natsd.Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, natsStartLimit)
 	defer cancel()
-	s, err := natsd.Start(ctx, natsd.Config{Dir: filepath.Join(r.data, natsDir), Listen: r.natsListen, Logger: log})
+	s, err := natsd.Start(ctx, natsd.Config{
+		Dir: filepath.Join(r.data, natsDir), Listen: r.natsListen, Access: *r.natsAccess, Logger: log,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS server: %w", err)
 	}

@@ -26,6 +26,11 @@ type InProcess interface {
 // durable is implemented by an embedded server that knows what its acknowledgements are worth.
 type durable interface{ Durability() string }
 
+// guarded is implemented by an embedded server that asks even its own process who it is; an empty key means that it does not.
+type guarded interface {
+	InProcessUser() (publicKey string, sign func(nonce []byte) ([]byte, error))
+}
+
 // Config says which log to use and how to reach it. URL or InProcess, and Cluster, are required.
 type Config struct {
 	// URL is where the servers are, "nats://127.0.0.1:4222"; several are separated by commas. A user and password may

@@ -47,17 +47,21 @@ system_account: SYSTEM
 
 func TestSaysWhatAnAcknowledgementIsWorth(t *testing.T) {
 	srv := serve(t, t.TempDir(), "127.0.0.1:0")
+	silent := run(t, &server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+	})
 	late, always := asked(t, ""), asked(t, "\n sync_interval: always\n")
 	for name, c := range map[string]struct {
 		cfg   jslog.Config
 		level string
 		want  string
 	}{
-		"embedded":                    {jslog.Config{InProcess: srv}, "INFO", "every write is flushed to disk before"},
-		"external, which cannot tell": {jslog.Config{URL: srv.URL()}, "INFO", "which this user cannot ask"},
-		"external, not to be asked":   {jslog.Config{URL: as(always, "blind")}, "INFO", "which this user cannot ask"},
-		"external, always":            {jslog.Config{URL: as(always, "all")}, "INFO", "every write is flushed to disk before"},
-		"external, as it comes":       {jslog.Config{URL: as(late, "all")}, "WARN", "flushes every 2m0s: a power cut takes"},
+		"embedded":                     {jslog.Config{InProcess: srv}, "INFO", "every write is flushed to disk before"},
+		"external, which cannot tell":  {jslog.Config{URL: silent.ClientURL()}, "INFO", "which this user cannot ask"},
+		"embedded, by another process": {jslog.Config{URL: srv.URL()}, "INFO", "every write is flushed to disk before"},
+		"external, not to be asked":    {jslog.Config{URL: as(always, "blind")}, "INFO", "which this user cannot ask"},
+		"external, always":             {jslog.Config{URL: as(always, "all")}, "INFO", "every write is flushed to disk before"},
+		"external, as it comes":        {jslog.Config{URL: as(late, "all")}, "WARN", "flushes every 2m0s: a power cut takes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := make(lines, 100)

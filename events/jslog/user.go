@@ -21,6 +21,11 @@ func (cfg Config) user() ([]nats.Option, error) {
 			inbox = Inbox(public)
 		}
 	}
+	if server, ok := cfg.InProcess.(guarded); ok {
+		if public, sign := server.InProcessUser(); public != "" {
+			opts = append(opts, nats.Nkey(public, sign))
+		}
+	}
 	if cfg.CredsFile != "" {
 		opts = append(opts, nats.UserCredentials(cfg.CredsFile))
 	}

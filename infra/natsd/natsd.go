@@ -15,8 +15,12 @@
 // A server can be shut down and started again on the same directory and the same port. One directory belongs to one
 // server at a time, and a second one, in this process or another, is refused.
 //
-// Its limits: it has neither TLS nor users, so it refuses to listen anywhere but on loopback, and it is never part of a
-// NATS cluster. Several machines, replicas and permissions need servers of their own.
+// Beyond loopback it listens only with TLS and users ([Access]), who may then do what their permissions say and no more:
+//
+//	natsd.Config{Dir: dir, Listen: "10.0.0.1:4222", Access: natsd.Access{
+//		CertFile: "nats/tls/rollcall-1.pem", KeyFile: "nats/tls/rollcall-1-key.pem", UsersFile: "nats/users.conf"}}
+//
+// Its limits: it is never part of a NATS cluster, so there are no replicas, and users change with the next start.
 package natsd
 
 import (
@@ -25,10 +29,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 
@@ -43,9 +45,11 @@ const startTimeout = 30 * time.Second
 type Config struct {
 	// Dir holds everything the server knows. It is made when it does not exist. Required.
 	Dir string
-	// Listen is the host:port for clients over TCP; the host must be loopback, port 0 takes a free one. Empty means no
-	// TCP listener at all: the only way in is Server.InProcessConn.
+	// Listen is the host:port for clients over TCP; the host must be loopback unless Access has TLS and users, port 0 takes a
+	// free one. Empty means no TCP listener at all: the only way in is Server.InProcessConn.
 	Listen string
+	// Access is who may connect at Listen, and how.
+	Access Access
 	// ServerName is shown in logs and client info; "rollcall" when empty.
 	ServerName string
 	// SyncInterval relaxes durability: 0 flushes every write before it is acknowledged; more flushes that often, and
@@ -55,16 +59,14 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Errors of Start. Nothing runs after any of them.
-var (
-	ErrNotLoopback = errors.New("not a loopback address")
-	ErrLocked      = errors.New("the directory is in use by another server")
-)
+// ErrLocked is an error of Start, as are those of an [Access]. Nothing runs after any of them.
+var ErrLocked = errors.New("the directory is in use by another server")
 
 // Server is a running server. Its methods are safe for concurrent use.
 type Server struct {
 	nats  *server.Server
 	lock  *os.File
+	user  *ownUser // nil while there are no users
 	sync  string
 	url   string
 	close func()
@@ -84,25 +86,31 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	ns, err := server.NewServer(opts)
+	s := &Server{lock: lock, sync: durability(cfg.SyncInterval)}
+	if opts.Nkeys != nil {
+		s.user, err = newOwnUser(opts)
+	}
+	if err == nil {
+		s.nats, err = server.NewServer(opts)
+	}
 	if err != nil {
 		unlock(lock)
 		return nil, fmt.Errorf("configure the embedded NATS server: %w", err)
 	}
-	s := &Server{nats: ns, lock: lock, sync: durability(cfg.SyncInterval)}
 	s.close = sync.OnceFunc(s.stop)
 	logger := cfg.Logger
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	logs := &serverLog{to: logger, fatal: make(chan string, 1)}
-	ns.SetLoggerV2(logs, false, false, false)
+	s.nats.SetLoggerV2(logs, false, false, false)
 	if err := s.run(ctx, logs.fatal); err != nil {
 		s.Shutdown()
 		return nil, fmt.Errorf("start the embedded NATS server in %s: %w", cfg.Dir, err)
 	}
+	s.tellStats()
 	if cfg.Listen != "" {
-		s.url = ns.ClientURL()
+		s.url = s.nats.ClientURL()
 	}
 	logger.Info("embedded NATS server ready", "dir", cfg.Dir, "url", s.url, "durability", s.sync)
 	return s, nil
@@ -136,6 +144,16 @@ func (s *Server) run(ctx context.Context, fatal <-chan string) error {
 	return nil
 }
 
+// tellStats lets clients ask how the server is set, as they may ask other servers that are set up for it (jslog.StatsSubject).
+// Where that fails, they are told that they cannot.
+func (s *Server) tellStats() {
+	const subject = "$SYS.REQ.SERVER.PING.STATSZ"
+	system := s.nats.SystemAccount()
+	if system.AddServiceExportWithResponse(subject, server.Streamed, nil) == nil {
+		_ = s.nats.GlobalAccount().AddServiceImport(system, subject, subject)
+	}
+}
+
 // URL is where clients connect over TCP, "nats://127.0.0.1:4222"; empty when there is no listener.
 func (s *Server) URL() string { return s.url }
 
@@ -146,6 +164,15 @@ func (s *Server) InProcessConn() (net.Conn, error) {
 		return nil, fmt.Errorf("connect to the embedded NATS server: %w", err)
 	}
 	return conn, nil
+}
+
+// InProcessUser is who this process is to the server, over an in-process connection: an nkey, and how to prove that it is
+// one's own. The key is empty while the server has no users. That user may do everything, as the owner of the directory may.
+func (s *Server) InProcessUser() (publicKey string, sign func(nonce []byte) ([]byte, error)) {
+	if s.user == nil {
+		return "", nil
+	}
+	return s.user.public, s.user.pair.Sign
 }
 
 // Durability says in a few words what an acknowledgement of this server is worth.
@@ -185,38 +212,11 @@ func (cfg Config) options() (*server.Options, error) {
 	if opts.DontListen {
 		return opts, nil
 	}
-	host, port, err := loopback(cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("embedded NATS server: Listen is %q: %w", cfg.Listen, err)
+	if err := cfg.Access.Check(cfg.Listen); err != nil {
+		return nil, fmt.Errorf("embedded NATS server: Listen: %w", err)
 	}
-	opts.Host, opts.Port = host, port
-	return opts, nil
-}
-
-// loopback splits an address and refuses those that another machine could reach.
-func loopback(addr string) (host string, port int, err error) {
-	host, service, err := net.SplitHostPort(addr)
-	if err != nil {
-		return "", 0, fmt.Errorf("it must be host:port: %w", err)
-	}
-	number, err := strconv.ParseUint(service, 10, 16)
-	if err != nil {
-		return "", 0, fmt.Errorf("its port must be a number up to 65535: %w", err)
-	}
-	if number == 0 {
-		port = server.RANDOM_PORT
-	} else {
-		port = int(number)
-	}
-	if host == "localhost" {
-		return "127.0.0.1", port, nil
-	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil || !ip.IsLoopback() {
-		return "", 0, fmt.Errorf("%w: this server has neither TLS nor users; listen on 127.0.0.1, or run a NATS server "+
-			"that has them and connect to it", ErrNotLoopback)
-	}
-	return host, port, nil
+	opts.Host, opts.Port, _ = split(cfg.Listen) // which Check has done
+	return opts, cfg.Access.secure(opts)
 }
 
 func durability(interval time.Duration) string {
