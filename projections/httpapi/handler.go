@@ -36,6 +36,7 @@ type Config struct {
 	Logger      *slog.Logger  // nil: nothing is logged
 	Heartbeat   time.Duration // between two comments on a silent stream; 0: DefaultHeartbeat
 	WaitMax     time.Duration // how long min_position is waited for; 0: DefaultWaitMax
+	Streams     int           // how many are open at once; 0: StreamsMax
 	ClientStall time.Duration // how long a stream's client may take nothing before it is cut off; 0: DefaultClientStall
 }
 
@@ -97,9 +98,9 @@ func New(cfg Config) (http.Handler, error) {
 	switch {
 	case cfg.Projector == nil:
 		return nil, fmt.Errorf("%w: Projector is missing", ErrConfig)
-	case cfg.Heartbeat < 0 || cfg.WaitMax < 0 || cfg.ClientStall < 0:
-		return nil, fmt.Errorf("%w: Heartbeat %v, WaitMax %v and ClientStall %v must not be below 0",
-			ErrConfig, cfg.Heartbeat, cfg.WaitMax, cfg.ClientStall)
+	case cfg.Heartbeat < 0 || cfg.WaitMax < 0 || cfg.ClientStall < 0 || cfg.Streams < 0:
+		return nil, fmt.Errorf("%w: Heartbeat %v, WaitMax %v, ClientStall %v and Streams %d must not be below 0",
+			ErrConfig, cfg.Heartbeat, cfg.WaitMax, cfg.ClientStall, cfg.Streams)
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -113,7 +114,10 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.ClientStall == 0 {
 		cfg.ClientStall = DefaultClientStall
 	}
-	a := &api{cfg: cfg, p: cfg.Projector, log: cfg.Logger, streams: make(chan struct{}, StreamsMax)}
+	if cfg.Streams == 0 {
+		cfg.Streams = StreamsMax
+	}
+	a := &api{cfg: cfg, p: cfg.Projector, log: cfg.Logger, streams: make(chan struct{}, cfg.Streams)}
 	mux := http.NewServeMux()
 	for _, rt := range a.routes() {
 		mux.Handle(rt.pattern, a.endpoint(rt))

@@ -31,7 +31,7 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request) error {
 		defer func() { <-a.streams }()
 	default:
 		return problemf(http.StatusServiceUnavailable, "too-many-streams", "Too many streams are open",
-			"%d streams are open, which is as many as there may be; try again later", StreamsMax).again()
+			"%d streams are open, which is as many as there may be; try again later", a.cfg.Streams).again()
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	if r.Method == http.MethodHead {

@@ -21,9 +21,9 @@ finish() {
 	for pid in "${started[@]}"; do
 		while kill -9 "$pid" 2>/dev/null; do sleep 0.05; done
 	done
-	if ((status != 0)); then
+	if ((status != 0)) && compgen -G "$dir/*.log" >/dev/null; then
 		echo "$0: failed; the last of what the programs said:" >&2
-		tail -n 15 "$dir"/*.log >&2 2>/dev/null || true
+		tail -n 15 "$dir"/*.log >&2
 	fi
 	rm -rf "$dir"
 	exit "$status"
