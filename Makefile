@@ -10,7 +10,7 @@ CLIENTS  ?= 1000
 
 .DEFAULT_GOAL := check
 
-.PHONY: help check test race lint law bench bench-peers bench-views chaos-projector streams fuzz-short chaos-log clients soak golden build clean
+.PHONY: help check test race lint law bench bench-log bench-peers bench-views chaos-projector streams fuzz-short chaos-log clients soak golden build clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -32,6 +32,11 @@ law: ## the repository's own law: imports, ceilings, names, links, records
 
 bench: ## micro-benchmarks of every package
 	go test -run '^$$' -bench . -benchmem ./...
+
+bench-log: ## the table of docs/bench.md about the log: appends, outbox, a million events replayed, end to end; 4 minutes
+	go test -run '^$$' -bench 'Append|Outbox' -benchtime 2s -timeout 20m ./events/jslog
+	go test -run '^$$' -bench Replay -benchtime 3x -timeout 20m ./events/jslog -replay 1000000
+	go test -run '^$$' -bench EndToEnd -benchtime 2000x -timeout 20m ./test/integration
 
 bench-peers: ## a cluster of BENCH (-n 64) beside memberlist's: detection and cost, 20 minutes
 	cd test/bench && go run . $(BENCH)

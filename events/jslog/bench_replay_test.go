@@ -97,7 +97,7 @@ func readDecoded(b *testing.B, log *jslog.Log, fold func(events.Recorded)) {
 }
 
 // fillLog writes a history of size events: a thousand nodes join, then each in turn is suspected, accused by two more,
-// refutes, and fails a health check. A body is 500 bytes on average.
+// refutes, and fails a health check. A body is 480 bytes on average.
 func fillLog(b *testing.B, url string, size int) {
 	const nodes = 1000
 	connect(b, jslog.Config{URL: url, Provision: true})
@@ -112,7 +112,7 @@ func fillLog(b *testing.B, url string, size int) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := js.PublishAsync(events.Subject(ev), body); err != nil {
+		if _, err := js.PublishAsync(events.Subject(ev), body, jetstream.WithStallWait(patience)); err != nil {
 			b.Fatal(err)
 		}
 	}
