@@ -40,8 +40,9 @@ type end struct {
 	handler Handler
 	closed  bool
 
-	closeErr error // what Close answers
-	sent     int   // datagrams; guarded by network.mu
+	closeErr  error // what Close answers
+	closeWait bool  // Close takes all the time it is given
+	sent      int   // datagrams; guarded by network.mu
 }
 
 var _ Transport = (*end)(nil)
@@ -142,7 +143,10 @@ func (e *end) Exchange(ctx context.Context, to swim.Peer, request []byte) (from 
 	return other.id, reply, err
 }
 
-func (e *end) Close(context.Context) error {
+func (e *end) Close(ctx context.Context) error {
+	if e.closeWait {
+		<-ctx.Done()
+	}
 	e.calls.Lock()
 	defer e.calls.Unlock()
 	e.closed = true

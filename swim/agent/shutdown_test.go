@@ -1,0 +1,111 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"rollcall/swim"
+)
+
+// phaseLog calls a function with each phase that is logged to be over.
+type phaseLog struct {
+	over func(phase int64, text string)
+}
+
+func (p phaseLog) Enabled(context.Context, slog.Level) bool { return true }
+func (p phaseLog) WithAttrs([]slog.Attr) slog.Handler       { return p }
+func (p phaseLog) WithGroup(string) slog.Handler            { return p }
+
+func (p phaseLog) Handle(_ context.Context, line slog.Record) error {
+	line.Attrs(func(attr slog.Attr) bool {
+		if attr.Key == "shutdown" {
+			p.over(attr.Value.Int64(), line.Message)
+		}
+		return true
+	})
+	return nil
+}
+
+// TestShutdownInSixPhases: each is a log line, in their order, and what a line says is so by then and was not before
+// (requirements 1.14).
+func TestShutdownInSixPhases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines []string
+		var now func() string // what is over
+		agents := newNetwork(t).form(3, func(c *Config) {
+			if c.Node.ID == "n1" {
+				c.Logger = slog.New(phaseLog{func(phase int64, text string) {
+					lines = append(lines, fmt.Sprintf("%d %s: %s", phase, text, now()))
+				}})
+			}
+		})
+		a := agents[0]
+		e, sub := a.cfg.Transport.(*end), a.Subscribe(8)
+		now = func() (over string) {
+			known := func(a *Agent) bool { m, _ := a.Registry().Get("n1"); return m.State == swim.Left }
+			if known(agents[1]) && known(agents[2]) {
+				over = "known"
+			}
+			select {
+			case <-a.loop:
+				over += " still"
+			default:
+			}
+			if !e.call(func(Handler) {}) {
+				over += " disconnected"
+			}
+			if a.Registry().Empty() {
+				over += " empty"
+			}
+			for {
+				select {
+				case _, open := <-sub.C:
+					if open {
+						continue // a change from before
+					}
+					over += " silent"
+				default:
+				}
+				return over
+			}
+		}
+		if err := a.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		closeAll(t, a)
+		sent := e.sentCount()
+		time.Sleep(10 * time.Second)
+		if more := e.sentCount() - sent; more != 0 {
+			t.Errorf("sent %d datagrams after its end", more)
+		}
+		if want := []string{
+			"1 departure known to others, or nobody there: known",
+			"2 gossip stopped: known still",
+			"3 health checker stopped: known still",
+			"4 connections closed: known still disconnected",
+			"5 registry cleared: known still disconnected empty",
+			"6 event channels closed: known still disconnected empty silent",
+		}; !slices.Equal(lines, want) {
+			t.Errorf("the log says %q, want %q", lines, want)
+		}
+		closeAll(t, agents[1:]...)
+	})
+}
+
+// TestConnectionsLimit: a transport that takes all the time it is given is given two seconds.
+func TestConnectionsLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, e := newNetwork(t).start(1)
+		e.closeWait = true
+		began := time.Now()
+		closeAll(t, a)
+		if took := time.Since(began); took != connectionsLimit {
+			t.Errorf("took %v, want %v", took, connectionsLimit)
+		}
+	})
+}
