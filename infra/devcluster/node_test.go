@@ -29,7 +29,7 @@ func TestRestartIsNoticedWithTheNextPacket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
 	t.Cleanup(cancel)
 	c := &Cluster{cfg: Config{Cluster: "test"}, log: slog.New(slog.DiscardHandler), network: newNetwork()}
 	noted := make(downs, 16)
@@ -59,12 +59,18 @@ func TestRestartIsNoticedWithTheNextPacket(t *testing.T) {
 	n2.quic.Kill()
 	listen(n2, at.Addr)
 	watching.Send(at, []byte("a ping that is long enough to be answered"))
-	select {
-	case how := <-noted:
-		if how != swim.DownReset {
-			t.Errorf("noted %v, want %v", how, swim.DownReset)
+	for {
+		select {
+		case how := <-noted:
+			if how == swim.DownUnreachable {
+				continue // something of QUIC's own met the port while it was closed
+			}
+			if how != swim.DownReset {
+				t.Errorf("noted %v, want %v", how, swim.DownReset)
+			}
+		case <-ctx.Done():
+			t.Error("the restart was not noticed")
 		}
-	case <-ctx.Done():
-		t.Error("the restart was not noticed")
+		return
 	}
 }

@@ -1,6 +1,7 @@
 package quicnet
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -27,7 +28,8 @@ type Config struct {
 	OnConflict func(addr netip.AddrPort)
 	Logger     *slog.Logger // nil discards
 
-	tetherPause time.Duration // tests have less patience; 0 means tetherPauseMin
+	tetherPause    time.Duration // tests have less patience; 0 means tetherPauseMin
+	handshakeLimit time.Duration // and busy machines need more; 0 means handshakeMax
 }
 
 // Credentials are asked again for each handshake, so they may be replaced while the transport runs.
@@ -76,11 +78,15 @@ const (
 	drainFor       = time.Second      // a superseded connection still receives for so long
 	staleAfter     = 3 * time.Second  // silence after which a peer is looked for at the address the caller names
 	doubtFor       = 2 * time.Second  // a connection reported unreachable may prove for so long that it isn't
-	closeMax       = 2 * time.Second  // for telling everybody on Close
+	closeMax       = 2 * time.Second  // for Close
+	tellMax        = time.Second      // of that, for telling everybody
 	backoffMin     = 100 * time.Millisecond
 	backoffMax     = 2 * time.Second
 	halfOpenFactor = 8
 )
+
+// handshake is how long one may take.
+func (c Config) handshake() time.Duration { return cmp.Or(c.handshakeLimit, handshakeMax) }
 
 func (l Limits) withDefaults() Limits {
 	set := func(field *int, standard int) {

@@ -120,7 +120,7 @@ func (t *Transport) undialLocked(d *dial) {
 func (t *Transport) run(d *dial) {
 	defer close(d.done)
 	defer d.cancel(nil)
-	ctx, cancel := context.WithTimeout(d.ctx, handshakeMax)
+	ctx, cancel := context.WithTimeout(d.ctx, t.config.handshake())
 	defer cancel()
 	var verdict atomic.Pointer[error]
 	conn, err := t.quic.Dial(ctx, net.UDPAddrFromAddrPort(d.to.Addr), t.dialTLS(protocolName, d.to, &verdict), t.settings)

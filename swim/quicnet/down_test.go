@@ -22,12 +22,12 @@ func TestPeerThatLeavesIsNoticedAtOnce(t *testing.T) {
 	a, b := c.member("a"), c.member("b")
 	a.ask(b.peer(), "hello")
 	addr := b.LocalAddr()
-	begin := time.Now()
+	watch, begin := startWatch(t), time.Now()
 	if err := b.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	a.notified("b", swim.DownClosed)
-	if took := time.Since(begin); took > time.Second {
+	if took := watch.since(begin); took > time.Second {
 		t.Errorf("noticed after %v", took)
 	}
 	if n := a.notices(); n[len(n)-1].addr != addr {
@@ -52,11 +52,11 @@ func TestProcessThatIsGoneIsNoticedWithTheNextPacket(t *testing.T) {
 	if len(a.notices()) != 0 {
 		t.Errorf("told %v although the peer said nothing", a.notices())
 	}
-	begin := time.Now()
+	watch, begin := startWatch(t), time.Now()
 	a.Send(gone, []byte("a ping that is long enough to be answered"))
 	if runtime.GOOS == "linux" {
 		a.notified("b", swim.DownUnreachable)
-		if took := time.Since(begin); took > 200*time.Millisecond {
+		if took := watch.since(begin); took > 200*time.Millisecond {
 			t.Errorf("noticed after %v", took)
 		}
 	}
@@ -75,7 +75,7 @@ func TestProcessThatIsGoneIsNoticedWithTheNextPacket(t *testing.T) {
 		begin = time.Now()
 		d.Send(gone, []byte("ping"))
 		d.notified("b", swim.DownUnreachable)
-		if took := time.Since(begin); took > 200*time.Millisecond {
+		if took := watch.since(begin); took > 200*time.Millisecond {
 			t.Errorf("dial given up after %v", took)
 		}
 	}

@@ -59,6 +59,7 @@ func (c *cluster) config(id string) Config {
 func (c *cluster) member(id string, edit ...func(*Config)) *member {
 	c.t.Helper()
 	config := c.config(id)
+	config.handshakeLimit = patience
 	for _, e := range edit {
 		e(&config)
 	}
@@ -166,7 +167,8 @@ func (m *member) ask(to swim.Peer, text string) swim.ID {
 	return from
 }
 
-const patience = 10 * time.Second
+// patience bounds every wait: only what never comes reaches it.
+const patience = 30 * time.Second
 
 // eventually polls until cond holds.
 func eventually(t *testing.T, what string, cond func() bool) {
@@ -182,3 +184,63 @@ func eventually(t *testing.T, what string, cond func() bool) {
 		}
 	}
 }
+
+// stopwatch tells what things took on a machine that does other work too. The time in which this process was kept from
+// running counts for nothing: it is noticed by how late a ticker comes.
+type stopwatch struct {
+	mu   sync.Mutex
+	lost []lost
+}
+
+// lost is time that nothing could run in, until at.
+type lost struct {
+	at   time.Time
+	time time.Duration
+}
+
+// startWatch starts one that runs until the test ends.
+func startWatch(t *testing.T) *stopwatch {
+	w, stop, stopped := new(stopwatch), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		ticker := time.NewTicker(time.Millisecond)
+		defer ticker.Stop()
+		for before := time.Now(); ; {
+			select {
+			case <-ticker.C:
+			case <-stop:
+				return
+			}
+			now := time.Now()
+			if gap := now.Sub(before); gap > 2*time.Millisecond {
+				w.mu.Lock()
+				w.lost = append(w.lost, lost{now, gap})
+				w.mu.Unlock()
+			}
+			before = now
+		}
+	}()
+	t.Cleanup(func() { close(stop); <-stopped })
+	return w
+}
+
+// between is how long it took from one instant to another, at most the present.
+func (w *stopwatch) between(from, to time.Time) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	took := to.Sub(from)
+	for _, l := range w.lost {
+		begin, end := l.at.Add(-l.time), l.at
+		if begin.Before(from) {
+			begin = from
+		}
+		if end.After(to) {
+			end = to
+		}
+		took -= max(end.Sub(begin), 0)
+	}
+	return took
+}
+
+// since is how long it took from an instant until now.
+func (w *stopwatch) since(from time.Time) time.Duration { return w.between(from, time.Now()) }

@@ -59,6 +59,15 @@ func (r *tether) drop() {
 	_ = r.conn.NetConn().Close()
 }
 
+// part ends a tether in the way in which ctx ended.
+func (r *tether) part(ctx context.Context) {
+	if errors.Is(context.Cause(ctx), errKilled) {
+		r.drop()
+	} else {
+		r.letGo()
+	}
+}
+
 // Tether holds on to a peer from now on, instead of the one before; see [agent.Tetherer]. It tries for ever, at most
 // every second and at least every minute.
 func (t *Transport) Tether(to swim.Peer) {
@@ -109,7 +118,7 @@ func (t *Transport) holdOn(ctx context.Context, to swim.Peer) {
 
 // dialTether connects, and waits for the word that the tether stands.
 func (t *Transport) dialTether(ctx context.Context, to swim.Peer) (*tether, error) {
-	ctx, cancel := context.WithTimeout(ctx, handshakeMax)
+	ctx, cancel := context.WithTimeout(ctx, t.config.handshake())
 	defer cancel()
 	dialer := net.Dialer{KeepAlive: -1}
 	dialer.SetMultipathTCP(false)
@@ -144,15 +153,23 @@ func hear(conn *tls.Conn) error {
 	return err
 }
 
-// shake goes the last steps, in their order, until a tether stands.
-func shake(ctx context.Context, conn *tls.Conn, steps ...func(*tls.Conn) error) error {
-	defer context.AfterFunc(ctx, func() { _ = conn.NetConn().Close() })()
+// shake goes the last steps, in their order, until a tether stands. The end of ctx breaks them off and leaves conn open: the
+// other side may be further, and a close without a word would tell it what is not so.
+func shake(ctx context.Context, conn *tls.Conn, steps ...func(*tls.Conn) error) (err error) {
+	broken := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = conn.SetDeadline(time.Now())
+		close(broken)
+	})
 	for _, step := range steps {
-		if err := step(conn); err != nil {
-			return err
+		if err = step(conn); err != nil {
+			break
 		}
 	}
-	return nil
+	if !stop() {
+		<-broken // no deadline comes later than this
+	}
+	return err
 }
 
 // acceptTethers lets members hold on to this one.
@@ -207,7 +224,7 @@ func (t *Transport) heldBy(raw *net.TCPConn) {
 
 // greet runs the handshake of an accepted tether.
 func (t *Transport) greet(raw *net.TCPConn) (*tether, error) {
-	ctx, cancel := context.WithTimeout(t.ctx, handshakeMax)
+	ctx, cancel := context.WithTimeout(t.ctx, t.config.handshake())
 	defer cancel()
 	// TCP's port is not the member's, so another process under our id is refused and not reported: QUIC reports it.
 	conn := tls.Server(raw, t.serverTLS(tetherProtocol, t.recognize))
@@ -222,10 +239,12 @@ func (t *Transport) greet(raw *net.TCPConn) (*tether, error) {
 	if err != nil {
 		return nil, err
 	}
+	r := &tether{conn: conn, id: id, addr: addrPort(raw.RemoteAddr()), opened: t.now()}
 	if err := shake(ctx, conn, say, hear); err != nil {
+		r.part(ctx) // to the other side it may stand
 		return nil, err
 	}
-	return &tether{conn: conn, id: id, addr: addrPort(raw.RemoteAddr()), opened: t.now()}, nil
+	return r, nil
 }
 
 // supersededLocked returns the accepted tethers that end because one of id has come: its own last one, and the oldest when
@@ -252,13 +271,7 @@ func (t *Transport) supersededLocked(id swim.ID) (ending []*tether) {
 func (t *Transport) watch(ctx context.Context, r *tether) {
 	t.stats.tethers.Add(1)
 	defer t.stats.tethers.Add(-1)
-	stop := context.AfterFunc(ctx, func() {
-		if errors.Is(context.Cause(ctx), errKilled) {
-			r.drop()
-		} else {
-			r.letGo()
-		}
-	})
+	stop := context.AfterFunc(ctx, func() { r.part(ctx) })
 	defer stop()
 	_ = r.conn.SetReadDeadline(r.conn.ConnectionState().PeerCertificates[0].NotAfter)
 	var word [1]byte

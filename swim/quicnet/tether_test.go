@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -33,10 +34,10 @@ func TestTetherTellsBothEndsWithoutAPacket(t *testing.T) {
 			pair := []*member{c.member("a"), c.member("b")}
 			tethered(t, pair[0], pair[1])
 			dead, other := pair[dies], pair[1-dies]
-			begin := time.Now()
+			watch, begin := startWatch(t), time.Now()
 			dead.Kill()
 			other.notified(dead.id, swim.DownCut)
-			if took := time.Since(begin); took > 200*time.Millisecond {
+			if took := watch.since(begin); took > 200*time.Millisecond {
 				t.Errorf("told after %v", took)
 			}
 			if s := other.Stats(); s.TethersCut != 1 || s.Sent != 0 || s.Dials != 0 {
@@ -70,6 +71,30 @@ func TestTetherThatIsLetGoTellsNothing(t *testing.T) {
 		}
 	}
 	b.Tether(d.peer()) // closed: does nothing, leaks nothing
+}
+
+// TestTetherLetGoAsItIsMade: at whatever step, and by either side, the other is told nothing.
+func TestTetherLetGoAsItIsMade(t *testing.T) {
+	c := newCluster(t, "test")
+	a := c.member("a")
+	for i := range 60 {
+		b := c.member("b")
+		a.Tether(b.peer())
+		connected := func() bool { return a.Stats().Tethers > 0 || b.Stats().Tethers > 0 }
+		for deadline := time.Now().Add(patience); !connected() && time.Now().Before(deadline); {
+			runtime.Gosched() // a poll at intervals would come too late
+		}
+		if i%2 == 0 {
+			a.Tether(swim.Peer{})
+		} else if err := b.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		eventually(t, "they are apart", func() bool { return a.Stats().Tethers+b.Stats().Tethers == 0 })
+		a.Tether(swim.Peer{})
+		if n := append(a.notices(), b.notices()...); len(n) != 0 {
+			t.Fatalf("told %v", n)
+		}
+	}
 }
 
 // TestTetherIsMadeAgain: after an end in the middle, and after its peer's restart.
@@ -143,7 +168,7 @@ func TestTethersAreBounded(t *testing.T) {
 // TestStrangersGetNoTether: each costs a handshake for a moment, and so many at a time.
 func TestStrangersGetNoTether(t *testing.T) {
 	c, other := newCluster(t, "test"), newCluster(t, "test")
-	b := c.member("b")
+	b := c.member("b", func(config *Config) { config.handshakeLimit = time.Second })
 	stranger := &Transport{config: other.config("a")}
 	own := &Transport{config: c.config("b")}
 	for what, m := range map[string]*Transport{"another CA's": stranger, "its own id": own} {
@@ -172,7 +197,7 @@ func TestStrangersGetNoTether(t *testing.T) {
 	}
 	eventually(t, "those beyond the bound are closed", func() bool { return b.Stats().TethersRefused >= 2+4 })
 	for _, conn := range silent { // the others within the handshake's limit
-		_ = conn.SetReadDeadline(time.Now().Add(2 * handshakeMax))
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
 		if _, err := conn.Read(make([]byte, 1)); errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
 			t.Fatal("one that says nothing is still open")
 		}

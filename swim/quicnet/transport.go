@@ -122,7 +122,7 @@ func listenOn(config Config, socket net.PacketConn, refused chan netip.AddrPort)
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
 	t.settings = &quic.Config{
 		Versions:                       []quic.Version{quic.Version1},
-		HandshakeIdleTimeout:           handshakeMax,
+		HandshakeIdleTimeout:           config.handshake(),
 		MaxIdleTimeout:                 idleMax,
 		InitialStreamReceiveWindow:     streamWindow,
 		MaxStreamReceiveWindow:         streamWindow,
@@ -237,7 +237,7 @@ func (h *handshake) end(t *Transport, completed bool) {
 // is a handler that has still not returned; everything else is released then too. Further calls wait for the first one
 // and return the same. A handler must not call it.
 func (t *Transport) Close(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, closeMax)
+	ctx, cancel := context.WithTimeout(ctx, tellMax)
 	defer cancel()
 	t.shutdown.Do(func() { t.shut(ErrClosed, func() { t.farewell(ctx) }) })
 	<-t.closed
@@ -253,6 +253,8 @@ func (t *Transport) Kill() {
 // shut does what Close and Kill share; why and ending are where they differ.
 func (t *Transport) shut(why error, ending func()) {
 	defer close(t.closed)
+	patience := time.NewTimer(closeMax)
+	defer patience.Stop()
 	t.mu.Lock()
 	t.closing.Store(true) // from here on nothing is added to wg, links and dials
 	t.mu.Unlock()
@@ -269,12 +271,10 @@ func (t *Transport) shut(why error, ending func()) {
 		t.wg.Wait()
 		close(done)
 	}()
-	patience := time.NewTimer(closeMax)
-	defer patience.Stop()
 	select {
 	case <-done:
 	case <-patience.C:
-		t.closeErr = fmt.Errorf("quicnet: a handler has not returned for %v since the transport closed", closeMax)
+		t.closeErr = fmt.Errorf("quicnet: a handler has not returned within %v, though the transport closes", closeMax)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
