@@ -13,7 +13,7 @@ CLIENTS  ?= 1000
 .PHONY: help check test race lint law bench bench-log bench-peers bench-views chaos-projector streams fuzz-short chaos-log clients soak golden build clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 17
 
 check: ## everything CI checks, in the order in which it fails fastest
 	@.ci/run

@@ -11,12 +11,13 @@
 //
 // Promise: the views are a function of the events alone. Every fold that has seen the log up to a position holds the same
 // state and encodes it to the same bytes, whether it read the log in one go, in pieces, some of it twice, or started from
-// a snapshot (invariant I9). What a reader was given never changes afterwards: values are replaced, never written to.
+// a snapshot (invariant I9). What a reader was given never changes afterwards: values are replaced, never written to. Freeze takes
+// the views as they are in microseconds; the fold goes on and shares with them what it does not change.
 //
 // Nodes are chosen by a [Selector] over their tags; one of several is picked by PickNext, PickRandom, PickLeastLoaded or
 // PickRendezvous; DiffOf says what changed between two registries. A node about which an event cannot be read is [Parked].
 //
 // Limits: nothing here reads a clock, blocks, or starts a goroutine, and nothing is safe for concurrent use; package
-// projector owns the views of a process and hands out consistent reads. The timeline keeps [HistoryMax] events a node
-// and counts the older ones, [RejectedMax] events that could not be read, and [GroupsMax] groups of shards (invariant I15).
+// projector owns the views of a process and hands out consistent reads. The timeline keeps [HistoryMax] events a node,
+// [HistoryBytesMax] bytes of them, and counts the older ones, [RejectedMax] events that could not be read, and [GroupsMax] groups of shards (invariant I15).
 package projections

@@ -36,8 +36,12 @@ func (p *Parked) and(rej Rejected, state events.State) *Parked {
 	return &next
 }
 
-// reject counts an unreadable event about a node, and parks the node unless the event is passed over.
-func (r *Registry) reject(rej Rejected) {
+// reject counts an unreadable event about a node, and parks the node unless the event is passed over. A node without a row gets
+// one by its own words alone: anybody may have spoken of an id that nobody ever had (invariant I15).
+func (r *Registry) reject(rej Rejected, own bool) {
+	if _, ok := r.Node(rej.Node); !ok && !own {
+		return
+	}
 	place := r.rows.ref(rej.Node)
 	next := &Node{Node: events.Node{ID: rej.Node}}
 	if *place != nil {

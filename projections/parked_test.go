@@ -118,6 +118,41 @@ func TestSkipsOutliveTheFold(t *testing.T) {
 	}
 }
 
+// I15: what others write of ids that nobody has leaves no row; what an id itself writes does, for it may be how it joined.
+func TestI15UnreadableWordsOfOthersMakeNoRow(t *testing.T) {
+	views := projections.New("test")
+	for i, subject := range []string{"rollcall.test.node.n8.n1.suspected", "rollcall.test.node.n9.n9.joined"} {
+		views.Reject(&events.DecodeError{Position: uint64(i + 1), Subject: subject, Err: errors.New("not JSON")})
+	}
+	if got := fmt.Sprint(idsOf(views.Registry.Nodes())); got != "[n9]" {
+		t.Errorf("rows of %s, want [n9]", got)
+	}
+	if _, total := views.Rejected(); total != 2 {
+		t.Errorf("%d rejected, want 2", total)
+	}
+	if _, err := projections.Decode("test", views.Encode()); err != nil {
+		t.Error(err)
+	}
+}
+
+// I12: a crash is seen although something said of the node before cannot be read.
+func TestI12ParkedNodeThatCrashesIsFailed(t *testing.T) {
+	views := &tale{Views: projections.New("test")}
+	for _, id := range []string{"n1", "n2", "n3"} {
+		views.say(events.Joined, id, id, 1)
+	}
+	views.garble("n3", "not JSON")
+	views.say(events.Suspected, "n3", "n1", 1)
+	views.say(events.Accused, "n3", "n2", 1)
+	views.say(events.Failed, "n3", "n1", 1)
+	if n := views.node(t, "n3"); n.State != events.StateFailed || n.Parked == nil || n.Parked.State != events.StateAlive {
+		t.Errorf("n3: %v, parked %+v", n.State, n.Parked)
+	}
+	if got := fmt.Sprint(idsOf(views.Registry.Select(projections.Selector{}, events.StateFailed))); got != "[n3]" {
+		t.Errorf("failed: %s", got)
+	}
+}
+
 func idsOf(nodes []*projections.Node) (ids []string) {
 	for _, n := range nodes {
 		ids = append(ids, n.ID)

@@ -110,7 +110,7 @@ func (v *Views) Reject(bad *events.DecodeError) bool {
 		case ev.Group != "":
 			v.Assignments.reject(ev.Group, bad.Position)
 		case known || ev.Author == ev.Node: // I15: nobody gets a row by what others say of it
-			v.Registry.reject(rej)
+			v.Registry.reject(rej, ev.Author == ev.Node)
 		}
 	}
 	v.rejects++

@@ -218,3 +218,19 @@ func TestDirectoryThatCannotBeMadeIsSaid(t *testing.T) {
 		t.Errorf("Open: %v", err)
 	}
 }
+
+// damage bends a byte in the one file whose name ends in suffix.
+func damage(t *testing.T, dir, suffix string) {
+	t.Helper()
+	for _, name := range snapshots(t, dir) {
+		if strings.HasSuffix(name, suffix) {
+			raw := readFile(t, dir, name)
+			raw[len(raw)/2] ^= 1
+			if err := os.WriteFile(filepath.Join(dir, name), raw, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatalf("nothing in %s ends in %s", dir, suffix)
+}

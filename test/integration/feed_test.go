@@ -57,7 +57,7 @@ func (f *feed) tell(n int) {
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		if _, err := f.js.PublishMsgAsync(&nats.Msg{Subject: events.Subject(ev), Data: body}); err != nil {
+		if _, err := f.js.PublishMsgAsync(&nats.Msg{Subject: events.Subject(ev), Data: body}, jetstream.WithStallWait(patience)); err != nil {
 			f.t.Fatal(err)
 		}
 	}

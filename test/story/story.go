@@ -192,10 +192,7 @@ func (s *Story) suspect(e *episode) events.Event {
 func (s *Story) accuse(e *episode) events.Event { return s.accusation(events.Accused, e) }
 
 func (s *Story) accusation(kind events.Kind, e *episode) events.Event {
-	by := s.idle()
-	for slices.Contains(e.accusers, by) {
-		by = s.idle()
-	}
+	by := s.observer(e)
 	e.accusers = append(e.accusers, by)
 	return s.event(kind, e.node, s.nodes[by].id, events.Evidence{
 		Reason: "probe timeout", Probes: 2, TimeoutMS: 50 + s.millis(), RTTMS: s.millis(), LastHeard: s.ago(2), LocalHealth: s.rnd.IntN(3),
@@ -212,6 +209,26 @@ func (s *Story) fail(e *episode) events.Event {
 		evidence.Accusers = append(evidence.Accusers, events.Accuser{ID: s.nodes[by].id, Time: &at})
 	}
 	return s.event(events.Failed, e.node, s.nodes[e.accusers[0]].id, evidence)
+}
+
+// observersMax is how many members watch one: they are its accusers.
+const observersMax = 6
+
+// observer is one of those who watch the node, who has not accused it yet and of whom nothing is said now; anybody else where
+// there is none.
+func (s *Story) observer(e *episode) int {
+	for try := s.rnd.IntN(observersMax); try < 2*observersMax; try++ {
+		step := try%observersMax + 1
+		by := (e.node + step*step*step) % len(s.nodes)
+		if by != e.node && !s.nodes[by].busy && !slices.Contains(e.accusers, by) {
+			return by
+		}
+	}
+	by := s.idle()
+	for slices.Contains(e.accusers, by) {
+		by = s.idle()
+	}
+	return by
 }
 
 func (s *Story) millis() float64 { return float64(s.rnd.IntN(100_000)) / 1000 }

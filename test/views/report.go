@@ -67,17 +67,31 @@ func (r *report) bound(what string, value, bound float64, d direction, unit stri
 	r.say(what, "%.*f %s; want %s %.*f: %s", digits, value, unit, sign, digits, bound, verdict)
 }
 
-// latency prints quantiles, by nearest rank, and holds the 99th percentile against its bound.
+// latency prints quantiles and holds the 99th percentile against its bound.
 func (r *report) latency(what string, took []time.Duration, bound time.Duration) {
 	if len(took) == 0 {
 		r.say(what, "nothing was measured")
 		r.beyond = append(r.beyond, what)
 		return
 	}
+	r.bound(what, rank(took, 99), millis(bound), atMost, "ms p99"+spread(took))
+}
+
+// quantiles prints them, where there is no bound.
+func (r *report) quantiles(what string, took []time.Duration) {
+	if len(took) > 0 {
+		r.say(what, "%.2f ms p99%s", rank(took, 99), spread(took))
+	}
+}
+
+func spread(took []time.Duration) string {
+	return fmt.Sprintf(" of %d; p50 %.2f, p90 %.2f, max %.2f", len(took), rank(took, 50), rank(took, 90), rank(took, 100))
+}
+
+// rank is a quantile by nearest rank, in milliseconds.
+func rank(took []time.Duration, percent int) float64 {
 	slices.Sort(took)
-	rank := func(percent int) float64 { return millis(took[(len(took)*percent+99)/100-1]) }
-	r.bound(what, rank(99), millis(bound), atMost,
-		fmt.Sprintf("ms p99 of %d; p50 %.2f, p90 %.2f, max %.2f", len(took), rank(50), rank(90), rank(100)))
+	return millis(took[(len(took)*percent+99)/100-1])
 }
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
