@@ -138,8 +138,14 @@ func (n *Node) probeTimer(slot int32, late time.Duration) {
 // missed decides what two unanswered pings mean.
 func (n *Node) missed(m *member, slot int32) {
 	p := &n.probes[slot]
-	n.counters.Missed++
 	m.edge.missed, m.edge.unanswered = n.now, p.pings
+	if (p.purpose == purposeRegular || p.purpose == purposeHint) && n.ownFault(p) {
+		p.again, p.excused = true, false
+		n.ping(m, p)
+		p.timer = n.timers.arm(timerProbe, slot, n.now+n.ackTimeout(m.edge))
+		return
+	}
+	n.counters.Missed++
 	switch p.purpose {
 	case purposeRetry:
 		n.endProbe(p)
@@ -152,18 +158,13 @@ func (n *Node) missed(m *member, slot int32) {
 			n.accuse(m, n.evidenceOf(m, p))
 		}
 	default:
-		if n.ownFault(p) {
-			p.again, p.excused = true, false
-			n.ping(m, p)
-			p.timer = n.timers.arm(timerProbe, slot, n.now+n.ackTimeout(m.edge))
-			return
-		}
 		n.askRelays(m, slot)
 	}
 }
 
 // ownFault reports whether a missed probe is rather this member's own fault: another one went unanswered within the same
-// wait, and nobody at all answered meanwhile. It is tried once more before relays are troubled.
+// wait, and nobody at all answered meanwhile. It is tried once more before relays are troubled. The health score is left alone:
+// a rack that died looks the same, and longer waits would find it later.
 func (n *Node) ownFault(p *probe) bool {
 	other := n.now-n.unheard <= p.wait
 	n.unheard = n.now
