@@ -65,6 +65,7 @@ type plan struct {
 	network  Network
 	faults   int
 	gone     map[*Member]bool // left for good
+	healed   bool             // no new fault from now on
 	err      error
 }
 
@@ -220,7 +221,7 @@ func (p *plan) partition() func(from, to *Member) bool {
 }
 
 func (p *plan) flipFlop(blocks func(from, to *Member) bool, times int, period time.Duration) {
-	if times == 0 {
+	if times == 0 || p.healed {
 		return
 	}
 	c := p.w.Cut(blocks)
@@ -231,6 +232,7 @@ func (p *plan) flipFlop(blocks func(from, to *Member) bool, times int, period ti
 // heal lets the faults that are under way run out, and ends what is left.
 func (p *plan) heal() {
 	p.w.Run(20 * time.Second)
+	p.healed = true
 	p.w.HealAll()
 	p.network.Loss, p.network.Reorder, p.network.Duplicate = 0, 0, 0
 	p.w.SetNetwork(p.network)
