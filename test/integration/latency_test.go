@@ -133,6 +133,8 @@ func play(role string, args []string) error {
 		return serveLog(ctx, args[0], args[1])
 	case role == roleReader && len(args) == 1:
 		return tellLatency(ctx, args[0])
+	case role == roleNATS && len(args) == 1:
+		return serveNATS(ctx, args[0])
 	default:
 		return fmt.Errorf("no role %q with arguments %q", role, args)
 	}

@@ -29,13 +29,20 @@ type process struct {
 // launch starts a program of ours. It is killed when the test ends, if it runs still.
 func launch(t *testing.T, name, program string, args ...string) *process {
 	t.Helper()
+	cmd := exec.Command(filepath.Join(binaries, program), args...)
+	// The settings of whoever runs the tests are not those of the programs.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ROLLCALL_") })
+	return begin(t, name, cmd)
+}
+
+// begin starts cmd as launch does.
+func begin(t *testing.T, name string, cmd *exec.Cmd) *process {
+	t.Helper()
 	p := &process{
-		t: t, name: name, cmd: exec.Command(filepath.Join(binaries, program), args...), ended: make(chan struct{}),
+		t: t, name: name, cmd: cmd, ended: make(chan struct{}),
 		stdout: newTranscript(t, name+", standard output"), stderr: newTranscript(t, name+", standard error"),
 	}
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
-	// The settings of whoever runs the tests are not those of the programs.
-	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ROLLCALL_") })
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
