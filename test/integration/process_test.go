@@ -30,9 +30,13 @@ type process struct {
 func launch(t *testing.T, name, program string, args ...string) *process {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(binaries, program), args...)
-	// The settings of whoever runs the tests are not those of the programs.
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ROLLCALL_") })
+	cmd.Env = environment()
 	return begin(t, name, cmd)
+}
+
+// environment is ours without the settings of whoever runs the tests, which are not those of the programs.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ROLLCALL_") })
 }
 
 // begin starts cmd as launch does.
