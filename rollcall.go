@@ -161,8 +161,8 @@ func (m *Member) start(ctx context.Context) error {
 			m.log.Error("the log cannot be used any more; the outbox keeps what there is to say", "error", err)
 		}
 	})
-	incarnation := m.nextIncarnation(ctx)
-	if err := ctx.Err(); err != nil {
+	incarnation, err := m.nextIncarnation(ctx)
+	if err != nil {
 		return err
 	}
 	if err := m.state.keepIncarnation(incarnation); err != nil {
@@ -205,18 +205,22 @@ func (m *Member) onEvent(rec events.Recorded, out events.Outcome) {
 	}
 }
 
-// nextIncarnation is one above what the directory and the log remember, 1 for a first life.
-func (m *Member) nextIncarnation(ctx context.Context) uint64 {
+// nextIncarnation is one above what the directory and the log remember, 1 for a first life. It fails when there is none
+// above, and when ctx ends.
+func (m *Member) nextIncarnation(ctx context.Context) (uint64, error) {
 	last := m.state.incarnation
-	ctx, cancel := context.WithTimeout(ctx, logPatience)
+	patience, cancel := context.WithTimeout(ctx, logPatience)
 	defer cancel()
-	if err := m.rec.CaughtUp(ctx); err != nil {
+	if err := m.rec.CaughtUp(patience); err != nil {
 		m.log.Warn("the log did not answer in time; starting from what the directory remembers", "incarnation", last)
 	}
 	if n, ok := m.rec.Node(m.opt.ID); ok {
 		last = max(last, n.Incarnation)
 	}
-	return last + 1
+	if last >= swim.IncarnationMax-1 {
+		return 0, fmt.Errorf("an earlier life is remembered at incarnation %d, and there is none above: give this member another id", last)
+	}
+	return last + 1, ctx.Err()
 }
 
 func (m *Member) listen() (agent.Transport, error) {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -194,47 +197,6 @@ func TestJoinAndLeave(t *testing.T) {
 	})
 }
 
-// A second end changes nothing and fails nothing, whichever was first.
-func TestEndsAreIdempotent(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	for _, first := range []func(*rollcall.Member) error{
-		(*rollcall.Member).Close,
-		(*rollcall.Member).Kill,
-		func(m *rollcall.Member) error { return m.Leave(h.bounded()) },
-	} {
-		m := h.join(h.options("n1"))
-		subscription := m.Subscribe(1)
-		if err := first(m); err != nil {
-			t.Fatal(err)
-		}
-		for range 2 {
-			if err := m.Close(); err != nil {
-				t.Errorf("close again: %v", err)
-			}
-		}
-		if err := m.Leave(h.bounded()); !errors.Is(err, agent.ErrClosed) {
-			t.Errorf("leave after the end: %v, want agent.ErrClosed", err)
-		}
-		if err := m.SetTags(h.bounded(), nil); !errors.Is(err, agent.ErrClosed) {
-			t.Errorf("tags after the end: %v, want agent.ErrClosed", err)
-		}
-		if !m.Registry().Empty() {
-			t.Errorf("the view is %v after the end, want it empty", m.Registry().All())
-		}
-		eventually(t, "the subscription ends", func() error {
-			select {
-			case _, open := <-subscription.C:
-				if !open {
-					return nil
-				}
-			default:
-			}
-			return errors.New("it is open")
-		})
-	}
-}
-
 // A crash is one to the others; a Close tells them at least that the connection ended.
 func TestKillIsNoticed(t *testing.T) {
 	t.Parallel()
@@ -347,6 +309,27 @@ func TestIncarnationRises(t *testing.T) {
 			}
 		})
 	}
+}
+
+// After the highest incarnation there is no life: nothing wraps, however often it is tried (I7).
+func TestIncarnationsEnd(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(h *house) {
+		opt := h.options("n1")
+		file := filepath.Join(opt.Dir, "incarnation")
+		for _, last := range []uint64{swim.IncarnationMax - 1, swim.IncarnationMax, math.MaxUint64} {
+			text := strconv.FormatUint(last, 10)
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				h.t.Fatal(err)
+			}
+			if m, err := rollcall.Join(h.t.Context(), opt); m != nil || err == nil || !strings.Contains(err.Error(), "another id") {
+				h.t.Errorf("after %d: %v, want the advice to take another id", last, err)
+			}
+			if kept, err := os.ReadFile(file); err != nil || string(kept) != text {
+				h.t.Errorf("after %d the directory remembers %q, %v", last, kept, err)
+			}
+		}
+	})
 }
 
 // A log that is away at the start holds nobody up; the directory says how far earlier lives got.
@@ -506,34 +489,6 @@ func TestOptionsAreChecked(t *testing.T) {
 		}
 	}
 	h.wantStory()
-}
-
-// A cancelled context is a graceful departure: the log says left, and everything is closed.
-func TestLeaveWhenTheContextEnds(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	m := h.join(h.options("n1"))
-	ctx, cancel := context.WithCancel(t.Context())
-	m.LeaveWhen(ctx)
-	h.drained(m)
-	cancel()
-	<-m.Done()
-	h.wantStory("n1 joined 1", "n1 left 1")
-}
-
-// A function that ends with its context, and closes the member on its way out, still leaves.
-func TestCloseAfterTheContextEnded(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	m := h.join(h.options("n1"))
-	h.drained(m)
-	func() {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer m.Close()
-		m.LeaveWhen(ctx)
-		cancel()
-	}()
-	h.wantStory("n1 joined 1", "n1 left 1")
 }
 
 // A member whose only seed is gone for good comes back through those that the log knows, and is heard (I12).

@@ -1,0 +1,108 @@
+package rollcall_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall"
+	"rollcall/swim/agent"
+)
+
+// A second end changes nothing and fails nothing, whichever was first.
+func TestEndsAreIdempotent(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for _, first := range []func(*rollcall.Member) error{
+		(*rollcall.Member).Close,
+		(*rollcall.Member).Kill,
+		func(m *rollcall.Member) error { return m.Leave(h.bounded()) },
+	} {
+		m := h.join(h.options("n1"))
+		subscription := m.Subscribe(1)
+		if err := first(m); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := m.Close(); err != nil {
+				t.Errorf("close again: %v", err)
+			}
+		}
+		if err := m.Leave(h.bounded()); !errors.Is(err, agent.ErrClosed) {
+			t.Errorf("leave after the end: %v, want agent.ErrClosed", err)
+		}
+		if err := m.SetTags(h.bounded(), nil); !errors.Is(err, agent.ErrClosed) {
+			t.Errorf("tags after the end: %v, want agent.ErrClosed", err)
+		}
+		if !m.Registry().Empty() {
+			t.Errorf("the view is %v after the end, want it empty", m.Registry().All())
+		}
+		eventually(t, "the subscription ends", func() error {
+			select {
+			case _, open := <-subscription.C:
+				if !open {
+					return nil
+				}
+			default:
+			}
+			return errors.New("it is open")
+		})
+	}
+}
+
+// All ends at once are one end, and each returns when it is over.
+func TestEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for range 5 {
+		m := h.join(h.options("n1"))
+		ctx, cancel := context.WithCancel(t.Context())
+		m.LeaveWhen(ctx)
+		var ends sync.WaitGroup
+		for _, end := range []func() error{
+			m.Close, m.Kill, m.Close, func() error { cancel(); return nil }, func() error { return m.Leave(h.bounded()) },
+		} {
+			ends.Go(func() {
+				if err := end(); err != nil && !errors.Is(err, agent.ErrClosed) {
+					t.Error(err)
+				}
+			})
+		}
+		ends.Wait()
+		select {
+		case <-m.Done():
+		case <-time.After(patience):
+			t.Fatal("every end returned, and the member runs")
+		}
+	}
+}
+
+// A cancelled context is a graceful departure: the log says left, and everything is closed.
+func TestLeaveWhenTheContextEnds(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	m := h.join(h.options("n1"))
+	ctx, cancel := context.WithCancel(t.Context())
+	m.LeaveWhen(ctx)
+	h.drained(m)
+	cancel()
+	<-m.Done()
+	h.wantStory("n1 joined 1", "n1 left 1")
+}
+
+// A function that ends with its context, and closes the member on its way out, still leaves.
+func TestCloseAfterTheContextEnded(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	m := h.join(h.options("n1"))
+	h.drained(m)
+	func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer m.Close()
+		m.LeaveWhen(ctx)
+		cancel()
+	}()
+	h.wantStory("n1 joined 1", "n1 left 1")
+}
