@@ -1,67 +1,83 @@
-// The history of one node, and the tail of the log.
+// The history of one node: what was said of it, by whom, on what evidence, and what the log made of it.
 
-import { byID, clockTime, el, setText } from "./dom.js";
-import { claim, grounds, kindName, tone, verdict } from "./words.js";
+import { byID, button, clockTime, count, dayTime, el, setText, span } from "./dom.js";
+import { layOut } from "./evidence.js";
+import { life } from "./strip.js";
+import { claim, kindName, tone, verdict } from "./words.js";
 
-const tailMax = 200;
+let shown = ""; // what the panel shows, to leave it alone while nothing has changed
 
-/** show fills the history panel with an answer of /v1/nodes/{id}/history. */
-export function show(answer) {
-  setText(byID("history-title"), `History of ${answer.id}`);
+/** show fills the panel with an answer of /v1/nodes/{id}/history. until is the end of its bar in milliseconds; onMoment(position) is called for who wants to see the cluster as of an event. */
+export function show(answer, until, onMoment) {
+  setText(byID("history-title"), `Timeline of ${answer.id}`);
   byID("history-close").hidden = false;
-  const facts = [many(answer.older + answer.history.length, "event")];
-  if (answer.failures) facts.push(many(answer.failures, "verdict"));
-  if (answer.flaps) facts.push(`answered ${many(answer.flaps, "accusation")}`);
+  const bar = life(answer.history, until);
+  byID("life").replaceChildren(bar.drawing);
+  byID("life").hidden = false;
+  const facts = [count(answer.older + answer.history.length, "event")];
+  if (answer.failures) facts.push(count(answer.failures, "verdict"));
+  if (answer.flaps) facts.push(`answered ${count(answer.flaps, "accusation")}`);
   if (answer.older) facts.push(`the first ${answer.older} are in the log only`);
-  setText(byID("history-facts"), `${facts.join(" · ")} · newest first`);
+  setText(byID("history-facts"), `${facts.join(" · ")} · alive ${bar.share} of ${span(bar.seconds)} · newest first`);
+
+  const now = JSON.stringify([answer.id, answer.history]);
+  if (now === shown) return;
+  shown = now;
   const open = new Set([...document.querySelectorAll("#entries details[open]")].map((d) => d.dataset.position));
-  byID("entries").replaceChildren(...answer.history.toReversed().map((e) => entry({ ...e, node: answer.id }, open)));
+  const items = [];
+  let incarnation = null;
+  for (const e of answer.history.toReversed()) {
+    if (e.incarnation !== incarnation) {
+      incarnation = e.incarnation;
+      items.push(el("li", { class: "life" }, `incarnation ${incarnation}`));
+    }
+    items.push(entry({ ...e, node: answer.id }, open, onMoment));
+  }
+  byID("entries").replaceChildren(...items);
 }
 
-/** clear empties the history panel. */
+/** clear empties the panel. */
 export function clear(text) {
-  setText(byID("history-title"), "History");
+  shown = "";
+  setText(byID("history-title"), "Timeline");
   setText(byID("history-facts"), text);
   byID("history-close").hidden = true;
+  byID("life").hidden = true;
   byID("entries").replaceChildren();
 }
 
-const many = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
+/** missing says that the open node cannot be shown, and lets it stay open. */
+export function missing(id, text) {
+  clear(text);
+  setText(byID("history-title"), `Timeline of ${id}`);
+  byID("history-close").hidden = false;
+}
 
-function entry(e, open) {
+/** meta is the line that stands above an event here and in the log. */
+export function meta(e, onMoment) {
   const said = verdict(e.outcome);
-  const item = el("li", { data: { state: tone(e.kind) } },
-    el("div", { class: "meta" },
-      el("time", { datetime: e.time, title: `observed ${e.time}, stored ${e.stored}` }, clockTime(e.time)),
-      el("span", { class: "kind", data: { state: tone(e.kind) } }, kindName(e.kind)),
-      el("span", { class: "mono", title: "position in the log" }, `#${e.position}`),
-      said ? el("span", { class: "outcome" }, said) : null),
-    el("p", {}, `${claim(e)}.`));
-  const why = grounds(e);
-  if (why.length) item.append(el("p", { class: "quiet" }, why.join(" ")));
+  return el("div", { class: "meta" },
+    button(`#${e.position}`, { class: "moment mono", title: "show the cluster as of this event", "aria-label": `as of position ${e.position}` },
+      () => onMoment(e.position)),
+    el("time", { datetime: e.time, title: `observed ${dayTime(e.time)}, stored ${dayTime(e.stored)}` }, clockTime(e.time)),
+    el("span", { class: "kind", data: { state: tone(e.kind) } }, kindName(e.kind)),
+    turn(e.outcome),
+    said ? el("span", { class: "outcome" }, said) : null);
+}
+
+function turn(outcome) {
+  if (!outcome || outcome.before === outcome.after) return null;
+  return el("span", { class: "turn" }, `${outcome.before} → ${outcome.after}`);
+}
+
+function entry(e, open, onMoment) {
+  const item = el("li", { class: "entry", data: { state: tone(e.kind), kind: e.kind } }, meta(e, onMoment), el("p", {}, `${claim(e)}.`));
+  const laid = layOut(e);
+  if (laid) item.append(laid);
   if (e.evidence) {
     item.append(el("details", { data: { position: e.position }, open: open.has(String(e.position)) },
-      el("summary", {}, "Evidence as recorded"),
+      el("summary", {}, "as recorded"),
       el("pre", {}, JSON.stringify(e.evidence, null, 2))));
   }
   return item;
-}
-
-/** append puts an event of the stream at the top of the tail. */
-export function append(item) {
-  const { data, time, type } = item.event;
-  const kind = type.split(".")[2] ?? type;
-  const e = { ...data, kind, time };
-  const said = verdict(item.outcome);
-  const why = e.evidence?.reason;
-  const tail = byID("tail");
-  tail.prepend(el("li", { class: "fresh" },
-    el("div", { class: "meta" },
-      el("span", { class: "mono", title: "position in the log" }, `#${item.position}`),
-      el("time", { datetime: time }, clockTime(time)),
-      el("span", { class: "kind", data: { state: tone(kind) } }, kindName(kind)),
-      said ? el("span", { class: "outcome" }, said) : null),
-    `${claim(e)}${why ? ` (${why})` : ""}`));
-  while (tail.childElementCount > tailMax) tail.lastElementChild.remove();
-  byID("tail-empty").hidden = true;
 }
