@@ -4,13 +4,14 @@ FUZZTIME ?= 10s
 COUNT    ?= 20
 BENCH    ?= -n 64
 CHAOS    ?= 10m
+BROWSER  ?=
 VIEWS    ?=
 KILLS    ?= 200
 CLIENTS  ?= 1000
 
 .DEFAULT_GOAL := check
 
-.PHONY: help check test race lint law bench bench-log bench-peers bench-views chaos-projector streams fuzz-short chaos-log clients soak golden build clean
+.PHONY: help check test race lint law bench bench-log bench-peers bench-views chaos-projector streams fuzz-short chaos-log clients browser soak golden build clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 17
@@ -61,6 +62,9 @@ chaos-servers: ## NATS servers killed and their leader moved under appends from 
 
 soak: ## all tests COUNT (20) times under the race detector: what is flaky shows
 	go test -race -count=$(COUNT) -timeout 4h ./...
+
+browser: ## the page in a real browser; needs Debian's chromium, or BROWSER=PATH
+	cd test/browser && go vet ./... && go test -count=1 -timeout 10m . -browser "$(BROWSER)"
 
 golden: ## rewrite the expected output of the command scripts; read the diff before committing it
 	go test ./cmd/member -run '^TestScripts$$' -update

@@ -4,9 +4,11 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"rollcall/events"
 	"rollcall/projections/web"
 )
 
@@ -84,5 +86,22 @@ func TestEveryIDIsInThePage(t *testing.T) {
 				t.Errorf("%s looks up %q, which the page has not", name, m[1])
 			}
 		}
+	}
+}
+
+// The stream names each message after its kind, and a browser hears of those alone that the page listens to.
+func TestEveryKindIsListenedTo(t *testing.T) {
+	_, rest, _ := strings.Cut(files(t)["words.js"], "export const kinds = [")
+	list, _, _ := strings.Cut(rest, "]")
+	var listened []string
+	for _, m := range regexp.MustCompile(`"([a-z_]+)"`).FindAllStringSubmatch(list, -1) {
+		listened = append(listened, m[1])
+	}
+	var kinds []string
+	for _, kind := range append(events.Kinds(), events.GroupKinds()...) {
+		kinds = append(kinds, string(kind))
+	}
+	if !slices.Equal(listened, kinds) {
+		t.Errorf("words.js lists %q, the vocabulary is %q", listened, kinds)
 	}
 }

@@ -142,7 +142,7 @@ func TestParkedNode(t *testing.T) {
 	b.shows(`[data-parked="n2"]`, "skip for good?")
 	b.click(`[data-parked="n2"] [data-control="skip"]`)
 	b.hides("#parked")
-	b.until("the row follows again", `!document.querySelector('tr[data-node="n2"] .parked')`, "document.querySelector('#rows').innerText")
+	b.until("the row follows again", `!document.querySelector('tr[data-node="n2"] .remark')`, "document.querySelector('#rows').innerText")
 }
 
 func TestHistoryIncomplete(t *testing.T) {
@@ -160,6 +160,18 @@ func TestHistoryIncomplete(t *testing.T) {
 	b.press("n")
 	b.inState("n4", "alive")
 	b.hides("#scrub-problem")
+}
+
+// Who lives and answers through the log, and cannot be reached by some, is alive with a remark.
+func TestUnreachableFromSome(t *testing.T) {
+	w := newWorld(t)
+	w.join("n1", "n2", "n3", "n4")
+	w.say(events.Suspected, "n3", "n1", 1, events.Evidence{Reason: "probe timeout"})
+	w.say(events.Refuted, "n3", "n3", 2, events.Evidence{Previous: 1})
+	w.settle()
+	b := open(t, w.server.URL, 1600)
+	b.inState("n3", "alive")
+	b.shows(`tr[data-node="n3"]`, "not from n1")
 }
 
 func TestPartitionBanner(t *testing.T) {

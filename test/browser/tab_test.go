@@ -37,7 +37,9 @@ func open(t *testing.T, url string, width int64) *tab {
 	ctx, cancel := chromedp.NewContext(limited, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.listen))
 	b.ctx = ctx
 	t.Cleanup(func() {
-		if t.Failed() {
+		if !t.Failed() {
+			b.spellsOut()
+		} else {
 			b.shot("failed-" + strings.ReplaceAll(t.Name(), "/", "-"))
 		}
 		cancel()
@@ -69,6 +71,14 @@ func (b *tab) listen(event any) {
 		if e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning {
 			b.complain(fmt.Sprintf("%s: %s %s", e.Entry.Source, e.Entry.Text, e.Entry.URL))
 		}
+	}
+}
+
+// spellsOut fails when a value that is not there is shown as a script writes it.
+func (b *tab) spellsOut() {
+	b.t.Helper()
+	if found := b.eval(`document.body.innerText.match(/.*(undefined|NaN|\[object|null|Infinity).*/)?.[0] ?? ""`); found != "" {
+		b.t.Errorf("the page shows %q", found)
 	}
 }
 

@@ -27,6 +27,7 @@ let drawn = 0; // position of the nodes that are shown
 let nodes = []; // as shown
 let asking = null; // the AbortController of the request under way
 let again = false; // asked for meanwhile
+let urgent = false; // by the reader, who waits for it
 let tookMillis = 0; // of the last answer
 let timer = 0;
 
@@ -68,7 +69,10 @@ async function refresh() {
     asking = null;
     tookMillis = performance.now() - began;
   }
-  if (again) {
+  if (urgent) {
+    urgent = again = false;
+    refresh();
+  } else if (again) {
     again = false;
     soon();
   }
@@ -156,8 +160,7 @@ function soon() {
 /** moved asks for what is shown elsewhere: at once, unless an answer is under way, which is given up. */
 function moved() {
   if (asking) {
-    again = true;
-    tookMillis = 0;
+    urgent = true;
     asking.abort();
     return;
   }

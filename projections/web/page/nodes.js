@@ -155,8 +155,10 @@ function update(row, node, chosen, dev) {
   if (row.shown !== "") flash(row.element);
   row.shown = now;
   row.state.replaceChildren(state(node.state));
-  if (node.parked) {
-    row.state.append(el("span", { class: "parked", title: `Parked at #${node.parked.position}: ${node.parked.reason}` }, "parked"));
+  const remark = (name, text, title) => row.state.append(el("span", { class: "remark", title, data: { remark: name } }, text));
+  if (node.parked) remark("parked", "parked", `Parked at #${node.parked.position}: ${node.parked.reason}`);
+  if (node.unreachable_from?.length) {
+    remark("unreachable", `not from ${node.unreachable_from.join(", ")}`, `Alive, but could not be reached of late from ${node.unreachable_from.join(", ")}`);
   }
   setText(row.incarnation, node.incarnation ? String(node.incarnation) : "–");
   setText(row.address, node.address);

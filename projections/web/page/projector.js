@@ -54,7 +54,7 @@ export const lagText = ({ events, seconds }) => (events === 0 && seconds === 0 ?
 function warn(about) {
   let text = "";
   if (about.state === "paused") {
-    text = `The views are paused at #${number(about.position)}; the log is at #${number(about.log.last)}. Resume them below.`;
+    text = `The views are paused at #${number(about.position)}; the log is at #${number(about.log.last)}. Resume them under Projections.`;
   } else if (about.state === "stopped") {
     text = `The views have stopped at #${number(about.position)}: ${about.stopped}`;
   } else if (about.state === "catching up" && about.lag.events > 0) {
@@ -103,7 +103,7 @@ function parked(p, onControl) {
   });
   return el("li", { data: { parked: p.node } },
     el("p", {}, el("b", {}, p.node), " is parked at ", el("span", { class: "mono" }, `#${p.position}`),
-      `: ${count(p.events, "event")} cannot be read, ${p.waiting} waiting behind.`),
+      `: ${count(p.events, "event")} cannot be read. It was ${p.state} before; the row follows what can be read.`),
     el("p", { class: "quiet" }, p.reason),
     el("div", { class: "buttons" },
       button("retry", { class: "plain", "aria-label": `retry ${p.node}`, data: { control: "retry" } }, (self) => onControl("retry", p.node, self)), skip));
