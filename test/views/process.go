@@ -145,3 +145,23 @@ func (p *process) memory() (now, most int64) {
 	}
 	return now, most
 }
+
+// cpu is the processor time that the process has taken; 0 where there is no /proc.
+func (p *process) cpu() time.Duration {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(raw), ") ") // behind the name, which may hold anything
+	field := strings.Fields(rest)
+	if len(field) < 13 {
+		return 0
+	}
+	user, uerr := strconv.ParseInt(field[11], 10, 64)
+	system, serr := strconv.ParseInt(field[12], 10, 64)
+	if uerr != nil || serr != nil {
+		return 0
+	}
+	const tick = time.Second / 100 // Linux tells hundredths everywhere
+	return time.Duration(user+system) * tick
+}
