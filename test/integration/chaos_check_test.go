@@ -143,6 +143,12 @@ func (c *chaos) check() (r result) {
 		}
 	}
 	c.compare(info.Last)
+	eventually(c.t, "the subscriber is at the end of the log", func() error {
+		if seen := c.seen.Load(); seen < info.Last {
+			return fmt.Errorf("it is at %d, the end at %d", seen, info.Last)
+		}
+		return nil
+	})
 	return r
 }
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,7 +60,7 @@ func serveNATS(ctx context.Context, conf string) error {
 
 // I1, I2, I5, I8, I9, I10, I11: members, projectors and NATS servers, each a process, are killed with kill -9 and started again,
 // for as long as -chaos says; of three servers one is away at a time. Afterwards what a killed member had on its disk is in the
-// log, once; the log holds nothing that does not follow; and the projectors have the same views.
+// log, once; the log holds nothing that does not follow; the projectors have the same views; and a subscriber has seen it all.
 func TestChaos(t *testing.T) {
 	c := newChaos(t)
 	rnd := rand.New(rand.NewPCG(*chaosSeed, 0))
@@ -96,7 +97,8 @@ type chaos struct {
 	apis       [chaosProjectors]string
 	watched    *jslog.Log // as a reader
 	admin      jetstream.JetStream
-	kills      [3]int // members, projectors, servers
+	kills      [3]int        // members, projectors, servers
+	seen       atomic.Uint64 // how far a subscriber has come who was there from the beginning
 
 	mu      sync.Mutex
 	members [chaosMembers]lodger
@@ -130,6 +132,7 @@ func newChaos(t *testing.T) *chaos {
 	}
 	succeedSoon(t, "projector", c.as(nats.ProvisionerKey, "provision", "--cluster", siteCluster, "--replicas", "3")...)
 	c.connect()
+	c.subscribe()
 	for i := range c.projectors {
 		c.startProjector(i)
 	}
@@ -204,6 +207,22 @@ func (c *chaos) connect() {
 	if c.admin, err = jetstream.New(nc); err != nil {
 		c.t.Fatal(err)
 	}
+}
+
+// subscribe reads along until the test ends: each position comes once, in order, whatever happens to the servers (I10).
+func (c *chaos) subscribe() {
+	ctx, cancel := context.WithCancel(c.t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		for rec, err := range c.watched.Subscribe(ctx, events.Filter{}, events.From{}) {
+			if last := c.seen.Load(); err != nil || rec.Position != last+1 {
+				c.t.Errorf("a subscriber that was at position %d got position %d, %v (I10)", last, rec.Position, err)
+				return
+			}
+			c.seen.Store(rec.Position)
+		}
+	})
+	c.t.Cleanup(func() { cancel(); running.Wait() })
 }
 
 func (c *chaos) startServer(i int) {
