@@ -63,26 +63,28 @@ type Limits struct {
 const (
 	protocolName = "rollcall/1" // ALPN
 
-	sendQueueMax   = 32               // datagrams waiting for one peer: a few probe rounds; older ones are worthless
-	backoffsMax    = 1024             // addresses whose last dial failed and that are spared for a moment
-	refusedMax     = 64               // reports of unreachable ports waiting to be looked at
-	streamsMax     = 8                // state exchanges that one peer may have open with us
-	streamWindow   = 64 << 10         // bytes in flight to us on one stream
-	linkWindow     = 128 << 10        // bytes in flight to us on one connection
-	packetSize     = 1200             // UDP payload; every IPv6 path carries it, and 1,160 bytes of datagram fit
-	socketBuffer   = 2 << 20          // bytes asked for, each way
-	handshakeMax   = 2 * time.Second  // for one dial
-	idleMax        = 30 * time.Second // QUIC's own idle timeout, the backstop
-	recentlyUsed   = 10 * time.Second // a connection that carried something so recently is not counted as idle
-	tick           = time.Second      // between two looks at what has aged
-	drainFor       = time.Second      // a superseded connection still receives for so long
-	staleAfter     = 3 * time.Second  // silence after which a peer is looked for at the address the caller names
-	doubtFor       = 2 * time.Second  // a connection reported unreachable may prove for so long that it isn't
-	closeMax       = 2 * time.Second  // for Close
-	tellMax        = time.Second      // of that, for telling everybody
-	backoffMin     = 100 * time.Millisecond
-	backoffMax     = 2 * time.Second
-	halfOpenFactor = 8
+	sendQueueMax = 32        // datagrams waiting for one peer: a few probe rounds; older ones are worthless
+	backoffsMax  = 1024      // addresses whose last dial failed and that are spared for a moment
+	refusedMax   = 64        // reports of unreachable ports waiting to be looked at
+	streamsMax   = 8         // state exchanges that one peer may have open with us
+	streamWindow = 64 << 10  // bytes in flight to us on one stream
+	linkWindow   = 128 << 10 // bytes in flight to us on one connection
+	// With this the smallest ping, 16 bytes, makes a packet of 43: only longer ones than 42 are answered by a stateless reset.
+	connectionIDSize = 7
+	packetSize       = 1200             // UDP payload; every IPv6 path carries it, and 1,160 bytes of datagram fit
+	socketBuffer     = 2 << 20          // bytes asked for, each way
+	handshakeMax     = 2 * time.Second  // for one dial
+	idleMax          = 30 * time.Second // QUIC's own idle timeout, the backstop
+	recentlyUsed     = 10 * time.Second // a connection that carried something so recently is not counted as idle
+	tick             = time.Second      // between two looks at what has aged
+	drainFor         = time.Second      // a superseded connection still receives for so long
+	staleAfter       = 3 * time.Second  // silence after which a peer is looked for at the address the caller names
+	doubtFor         = 2 * time.Second  // a connection reported unreachable may prove for so long that it isn't
+	closeMax         = 2 * time.Second  // for Close
+	tellMax          = time.Second      // of that, for telling everybody
+	backoffMin       = 100 * time.Millisecond
+	backoffMax       = 2 * time.Second
+	halfOpenFactor   = 8
 )
 
 // handshake is how long one may take.

@@ -53,7 +53,7 @@ func TestProcessThatIsGoneIsNoticedWithTheNextPacket(t *testing.T) {
 		t.Errorf("told %v although the peer said nothing", a.notices())
 	}
 	watch, begin := startWatch(t), time.Now()
-	a.Send(gone, []byte("a ping that is long enough to be answered"))
+	a.Send(gone, []byte("ping"))
 	if runtime.GOOS == "linux" {
 		a.notified("b", swim.DownUnreachable)
 		if took := watch.since(begin); took > 200*time.Millisecond {
@@ -61,7 +61,7 @@ func TestProcessThatIsGoneIsNoticedWithTheNextPacket(t *testing.T) {
 		}
 	}
 	for range 50 { // each brings an error to the socket; none may hit d
-		a.Send(gone, []byte("a ping that is long enough to be answered"))
+		a.Send(gone, []byte("ping"))
 		a.ask(d.peer(), "still there")
 	}
 	if dials := a.Stats().Dials; dials != 1 {
@@ -81,7 +81,9 @@ func TestProcessThatIsGoneIsNoticedWithTheNextPacket(t *testing.T) {
 	}
 }
 
+// TestRestartWithTheSameResetKeyIsNoticed: with the first packet, and by the smallest ping there is.
 func TestRestartWithTheSameResetKeyIsNoticed(t *testing.T) {
+	const smallest = "0123456789abcdef" // version, type, number, flags, incarnation, digest
 	c := newCluster(t, "test")
 	key := func(config *Config) { config.ResetKey = [32]byte{1, 2, 3} }
 	a, b := c.member("a"), c.member("b", key)
@@ -89,8 +91,12 @@ func TestRestartWithTheSameResetKeyIsNoticed(t *testing.T) {
 	addr := b.LocalAddr()
 	b.Kill()
 	again := c.member("b", key, func(config *Config) { config.Bind = addr })
-	a.Send(again.peer(), []byte("a ping that is long enough to be answered"))
+	watch, begin := startWatch(t), time.Now()
+	a.Send(again.peer(), []byte(smallest))
 	a.notified("b", swim.DownReset)
+	if took := watch.since(begin); took > 200*time.Millisecond {
+		t.Errorf("noticed after %v: it was not the first packet that told", took)
+	}
 	a.Send(again.peer(), []byte("welcome back"))
 	again.hears("a", "welcome back")
 }
@@ -128,7 +134,7 @@ func TestExchangeAsksAgainAfterARestart(t *testing.T) {
 		a.ask(b.peer(), "hello")
 		b.Kill()
 		w.member(c, "b", 2, key)
-		a.ask(b.peer(), "asked on a connection that is gone, and long enough to be answered")
+		a.ask(b.peer(), "asked on a connection that is gone")
 		if dials := a.Stats().Dials; dials != 2 {
 			t.Errorf("%d dials, want one a process", dials)
 		}

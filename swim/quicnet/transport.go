@@ -136,6 +136,7 @@ func listenOn(config Config, socket net.PacketConn, refused chan netip.AddrPort)
 	}
 	t.quic = &quic.Transport{
 		Conn:                             socket,
+		ConnectionIDLength:               connectionIDSize,
 		VerifySourceAddress:              func(net.Addr) bool { return t.halfOpen.Load() > int64(config.Limits.HalfOpen) },
 		ConnContext:                      t.countHandshake,
 		DisableVersionNegotiationPackets: true, // there is one version; strangers get no answer
