@@ -64,6 +64,7 @@ const (
 	protocolName = "rollcall/1" // ALPN
 
 	sendQueueMax = 32        // datagrams waiting for one peer: a few probe rounds; older ones are worthless
+	dialsMax     = 8         // dials in flight for datagrams: more at once are a storm, which more handshakes feed
 	backoffsMax  = 1024      // addresses whose last dial failed and that are spared for a moment
 	refusedMax   = 64        // reports of unreachable ports waiting to be looked at
 	streamsMax   = 8         // state exchanges that one peer may have open with us

@@ -39,7 +39,8 @@ func (t *Transport) Warm(to swim.Peer) {
 
 // Send queues one datagram for a peer and returns at once; see [agent.Transport]. Without a connection it waits in the
 // queue while one is dialled. It is dropped, and counted by reason, when it is empty or longer than swim.DatagramMax, when
-// the peer is no peer, and when the last dial to its address failed less than a moment (0.1 to 2 s) ago.
+// the peer is no peer, when the last dial to its address failed less than a moment (0.1 to 2 s) ago, and when 8 other peers are
+// being dialled.
 func (t *Transport) Send(to swim.Peer, datagram []byte) {
 	if len(datagram) == 0 || len(datagram) > swim.DatagramMax {
 		t.stats.oversize.Add(1)
@@ -73,14 +74,14 @@ func (t *Transport) dialable(to swim.Peer) bool {
 		to.Addr.IsValid() && to.Addr.Port() != 0 && !to.Addr.Addr().IsUnspecified()
 }
 
-// reachLocked sees to it that p has a link or a dial, unless its address must be spared. A peer that is silent here and
-// said to be elsewhere is looked for there.
+// reachLocked sees to it that p has a link or a dial, unless its address must be spared or too many are being dialled. A
+// peer that is silent here and said to be elsewhere is looked for there.
 func (t *Transport) reachLocked(p *peer, to swim.Peer) {
 	moved := p.link != nil && p.link.addr != to.Addr && t.now()-p.link.lastHeard() > staleAfter
 	if p.dial != nil || p.link != nil && !moved {
 		return
 	}
-	if b, spared := t.backoffs[to.Addr]; spared && t.now() < b.until {
+	if b, spared := t.backoffs[to.Addr]; spared && t.now() < b.until || len(t.dials) >= dialsMax {
 		return
 	}
 	t.startDialLocked(p, to)

@@ -66,6 +66,32 @@ func TestOneDialForManySends(t *testing.T) {
 	})
 }
 
+// TestDialsInFlightAreBounded: I15. What is over the bound is dropped and counted, and a later datagram gets its turn; a state
+// exchange does not wait for the others.
+func TestDialsInFlightAreBounded(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *wire, c *cluster) {
+		a, last := w.member(c, "a", 1), w.member(c, "last", 2)
+		w.lose(func(_, to netip.AddrPort, _ []byte) bool { return to.Addr().As4()[3] >= 100 })
+		for i := range byte(dialsMax) {
+			m := w.member(c, fmt.Sprintf("m%d", i), 100+i)
+			a.Send(m.peer(), []byte("ping"))
+		}
+		a.Send(last.peer(), []byte("too many"))
+		if s := a.Stats(); s.Dials != dialsMax || s.DroppedBackoff != 1 {
+			t.Errorf("%d dials, %d datagrams dropped; want %d and one", s.Dials, s.DroppedBackoff, dialsMax)
+		}
+		a.ask(last.peer(), "state")
+		a.Send(last.peer(), []byte("on the exchange's connection"))
+		pass(time.Second)
+		last.hears("a", "on the exchange's connection")
+		pass(handshakeMax)
+		other := w.member(c, "other", 3)
+		a.Send(other.peer(), []byte("after the others"))
+		pass(time.Second)
+		other.hears("a", "after the others")
+	})
+}
+
 func TestIdleConnectionsCloseQuietly(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *wire, c *cluster) {
 		hub := w.member(c, "hub", 1, func(c *Config) { c.Limits.IdleConnections = 3 })

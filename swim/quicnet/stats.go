@@ -13,8 +13,8 @@ type Stats struct {
 	Exchanges               uint64 // state exchanges answered well, on either side
 
 	// Datagrams dropped before they were sent: too long or empty, pushed out of a full queue, addressed to nobody (no valid
-	// id or address, or this member), to an address that was not reached a moment ago or that the pool has no room for, or
-	// lost with their connection.
+	// id or address, or this member), to an address that was not reached a moment ago or that the pool has no room for or may
+	// not dial at once with so many others, or lost with their connection.
 	DroppedOversize, DroppedQueueFull, DroppedNoPeer, DroppedBackoff, DroppedLost uint64
 	// Messages dropped on arrival: datagrams that are empty or too long, streams that are not an exchange.
 	DroppedMalformed uint64
