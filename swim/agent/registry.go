@@ -14,19 +14,21 @@ import (
 // of concurrent readers, and stays readable after the agent is closed, when it is empty.
 type Registry struct {
 	mu      sync.RWMutex
-	members map[swim.ID]swim.Member
+	members map[swim.ID]*swim.Member      // by pointer: a map of large values that grows copies them all at once, in the loop
 	sorted  atomic.Pointer[[]swim.Member] // nil after a change, until somebody asks
 	alive   int
 }
 
-func newRegistry() *Registry { return &Registry{members: make(map[swim.ID]swim.Member)} }
+func newRegistry() *Registry { return &Registry{members: make(map[swim.ID]*swim.Member)} }
 
 // Get returns one node.
 func (r *Registry) Get(id swim.ID) (swim.Member, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	m, ok := r.members[id]
-	return m, ok
+	if m := r.members[id]; m != nil {
+		return *m, true
+	}
+	return swim.Member{}, false
 }
 
 // All returns every node by id, whatever its state. The slice is shared: do not write to it.
@@ -38,7 +40,7 @@ func (r *Registry) All() []swim.Member {
 	defer r.mu.RUnlock()
 	all := make([]swim.Member, 0, len(r.members))
 	for _, m := range r.members {
-		all = append(all, m)
+		all = append(all, *m)
 	}
 	slices.SortFunc(all, func(a, b swim.Member) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	r.sorted.Store(&all) // under the read lock: no writer can have made it stale
@@ -76,20 +78,20 @@ func (r *Registry) Count() int {
 func (r *Registry) put(m swim.Member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.members[m.ID].State == swim.Alive {
+	if old := r.members[m.ID]; old != nil && old.State == swim.Alive {
 		r.alive--
 	}
 	if m.State == swim.Alive {
 		r.alive++
 	}
-	r.members[m.ID] = m
+	r.members[m.ID] = &m
 	r.sorted.Store(nil)
 }
 
 func (r *Registry) remove(id swim.ID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.members[id].State == swim.Alive {
+	if old := r.members[id]; old != nil && old.State == swim.Alive {
 		r.alive--
 	}
 	delete(r.members, id)
