@@ -47,7 +47,8 @@ func TestFlags(t *testing.T) {
 		t.Errorf("without flags: %+v, %v", o, err)
 	}
 	for _, args := range [][]string{
-		{"-n", "2"}, {"-only", "gossip"}, {"-trials", "-1"}, {"-hold", "1ms"}, {"-cpuprofile", "x"}, {"more"},
+		{"-n", "2"}, {"-only", "gossip"}, {"-trials", "-1"}, {"-hold", "1ms"}, {"-cpuprofile", "x"}, {"-doc", "x", "-json"},
+		{"more"},
 	} {
 		if o, err := parseFlags(args); err == nil {
 			t.Errorf("%q is accepted: %+v", args, o)

@@ -15,9 +15,9 @@ import (
 // longest suspicion among 5,000 is 89 s.
 const verdictLimit = 2 * time.Minute
 
-// gcPercentMany is Go's GOGC for a process with many members. Collecting a heap of gigabytes makes all of them wait at the same
-// instant, and what waits too long is probed through relays, with new connections, so with more to collect.
-const gcPercentMany = 400
+// memoryMany is how much a process with many members takes before Go collects its garbage, which is seldom reached. A thousand
+// machines do not collect at the same instant; on two cores a collection of gigabytes makes all members stand still for a second.
+const memoryMany = 12 << 30
 
 // result of one system.
 type result struct {
@@ -74,7 +74,8 @@ func measure(ctx context.Context, o options) (result, error) {
 	r.Isolated = isolated
 	r.Urgent = urgent()
 	if o.n >= manyMembers {
-		debug.SetGCPercent(gcPercentMany)
+		debug.SetGCPercent(-1)
+		debug.SetMemoryLimit(memoryMany)
 	}
 	w := &watch{}
 	still, stop := context.WithCancel(ctx)
@@ -104,6 +105,9 @@ func measure(ctx context.Context, o options) (result, error) {
 	}
 	s, f, m := w.wrongs()
 	r.Suspicions, r.Failures, r.Missed = s-suspicions, f-failures, m-missed
+	if o.n >= manyMembers { // weighing collects garbage first
+		r.Steady.weigh(c, o.n)
+	}
 	r.Load[1] = load()
 	r.MeasuredFor = time.Since(began).Seconds()
 	r.PeakMemory, err = peakMemory()
@@ -150,7 +154,9 @@ func (r *result) hold(ctx context.Context, o options, c cluster, w *watch) error
 	}
 	r.Steady = costBetween(before, after, o.n)
 	r.Steady.Late = w.late.take().Seconds()
-	r.Steady.weigh(c, o.n)
+	if o.n < manyMembers {
+		r.Steady.weigh(c, o.n)
+	}
 	progress("%s: held for %v: %.0f B/s, %.1f packets/s, %.2f CPU-ms/s a member",
 		o.inside, o.hold, r.Steady.Bytes, r.Steady.Datagrams, r.Steady.CPU)
 	return nil
@@ -194,9 +200,8 @@ func crash(ctx context.Context, o options, c cluster, w *watch, random *rand.Ran
 		if got.everywhere < 0 {
 			rows.Undetected++
 		}
-		progress("%s: %s %d/%d: told %v, suspected %v, failed %v, everywhere %v (%d of %d), late %v", o.inside, kind, trial+1, o.trials,
-			short(got.told), short(got.suspected), short(got.failed), short(got.everywhere), got.holders, o.n-1,
-			short(got.late))
+		progress("%s: %s %d/%d: whole again; told after %v, stood still for %v", o.inside, kind, trial+1, o.trials,
+			short(got.told), short(got.late))
 	}
 	rows.Told, rows.Suspected, rows.AfterTold = quantilesOf(told), quantilesOf(suspected), quantilesOf(afterTold)
 	rows.Failed, rows.Everywhere, rows.Late = quantilesOf(failed), quantilesOf(everywhere), quantilesOf(late)
@@ -229,6 +234,8 @@ func loseOne(ctx context.Context, o options, c cluster, w *watch, victim int,
 		return outcome{}, context.Cause(ctx)
 	}
 	got := w.outcome(e)
+	progress("%s: member %d: suspected %v, failed %v, everywhere %v (%d of %d)", o.inside, victim,
+		short(got.suspected), short(got.failed), short(got.everywhere), got.holders, o.n-1)
 	if err := c.kill(victim); err != nil {
 		return got, err
 	}

@@ -101,7 +101,7 @@ func ownNetwork() (isolated bool, err error) {
 
 // urgency is the nice value asked for. A thousand members in one process share what a thousand machines would have: where
 // others compete for the cores, all of them stand still at once, and what is measured then is the others.
-const urgency = -10
+const urgency = -20
 
 // urgent raises this process's priority, its scheduling group's where the kernel groups by session, and reports whether
 // both could be done: root may, others may not.

@@ -71,11 +71,10 @@ func printTable(out io.Writer, results []result) error {
 			fmt.Fprintf(t, "%s had no network namespace of its own: bytes and packets include everybody else's on loopback\n", r.System)
 		}
 		if r.Members >= manyMembers {
-			fmt.Fprintf(t, "%s: GOGC is %d\n", r.System, gcPercentMany)
+			fmt.Fprintf(t, "%s: no garbage was collected; heap, goroutines and connections are those after the crashes\n", r.System)
 		}
 		if r.Handed {
-			fmt.Fprintf(t, "%s: members learnt of each other as from the log, not by gossip; AckTimeoutMin is %v\n",
-				r.System, ackMinMany)
+			fmt.Fprintf(t, "%s: members learnt of each other as from the log, not by gossip; %s\n", r.System, crowdText())
 		}
 		if !r.Urgent {
 			fmt.Fprintf(t, "%s ran at no raised priority: what else the machine did may have held it up\n", r.System)

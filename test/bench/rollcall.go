@@ -21,11 +21,11 @@ const subscriptionBound = 256
 // rollcallCluster runs agents over QUIC with mutual TLS, under a certificate authority that lives as long as it does. There
 // is no log: detection rules 1 to 7 and gossip alone.
 type rollcallCluster struct {
-	watch   *watch
-	ackMin  time.Duration // swim.Config.AckTimeoutMin; 0 is its default
-	handed  bool          // newcomers are introduced as by the log
-	seed    uint64
-	members []*rollcallMember
+	watch    *watch
+	handed   bool // newcomers are introduced as by the log
+	protocol swim.Config
+	seed     uint64
+	members  []*rollcallMember
 }
 
 // rollcallMember is a place in the cluster, from life to life.
@@ -47,7 +47,7 @@ func newRollcall(o options, w *watch) (*rollcallCluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &rollcallCluster{watch: w, handed: o.handed(), ackMin: o.ackMin(), seed: o.seed, members: make([]*rollcallMember, o.n)}
+	c := &rollcallCluster{watch: w, handed: o.handed(), protocol: o.protocol(), seed: o.seed, members: make([]*rollcallMember, o.n)}
 	for i := range c.members {
 		m := &rollcallMember{bind: netip.MustParseAddrPort("127.0.0.1:0")}
 		if m.identity, err = ca.Identity(name(i), time.Now(), 0); err != nil {
@@ -86,13 +86,10 @@ func (c *rollcallCluster) start(ctx context.Context, i int) error {
 		return err
 	}
 	note := func(peer swim.ID) { c.watch.see(i, indexOf(string(peer)), told) }
-	a, err := agent.Start(agent.Config{
-		Node: swim.Config{
-			ID: swim.ID(name(i)), Addr: transport.LocalAddr(), Incarnation: m.incarnation + 1, Seed: c.seed + uint64(i),
-			AckTimeoutMin: c.ackMin,
-		},
-		Transport: hearing{transport, note},
-	})
+	node := c.protocol
+	node.ID, node.Addr = swim.ID(name(i)), transport.LocalAddr()
+	node.Incarnation, node.Seed = m.incarnation+1, c.seed+uint64(i)
+	a, err := agent.Start(agent.Config{Node: node, Transport: hearing{transport, note}})
 	if err != nil {
 		transport.Kill()
 		return err
