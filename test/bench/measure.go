@@ -105,9 +105,6 @@ func measure(ctx context.Context, o options) (result, error) {
 	}
 	s, f, m := w.wrongs()
 	r.Suspicions, r.Failures, r.Missed = s-suspicions, f-failures, m-missed
-	if o.n >= manyMembers { // weighing collects garbage first
-		r.Steady.weigh(c, o.n)
-	}
 	r.Load[1] = load()
 	r.MeasuredFor = time.Since(began).Seconds()
 	r.PeakMemory, err = peakMemory()
@@ -154,9 +151,7 @@ func (r *result) hold(ctx context.Context, o options, c cluster, w *watch) error
 	}
 	r.Steady = costBetween(before, after, o.n)
 	r.Steady.Late = w.late.take().Seconds()
-	if o.n < manyMembers {
-		r.Steady.weigh(c, o.n)
-	}
+	r.Steady.weigh(c, o.n)
 	progress("%s: held for %v: %.0f B/s, %.1f packets/s, %.2f CPU-ms/s a member",
 		o.inside, o.hold, r.Steady.Bytes, r.Steady.Datagrams, r.Steady.CPU)
 	return nil
