@@ -20,9 +20,9 @@ const (
 	TTL            = 2 * time.Second // of every record: about as old as a view may well be
 	UDPMax         = 1232            // bytes of an answer over UDP: what passes everywhere without fragments
 	ConnectionsMax = 128             // TCP connections at once; further ones wait
+	ReadLimit      = 5 * time.Second // of a TCP connection without its first query
 
 	idleLimit    = 10 * time.Second // of a TCP connection between two queries
-	readLimit    = 5 * time.Second
 	writeLimit   = 5 * time.Second
 	closeLimit   = 5 * time.Second
 	portAttempts = 10 // to find a port that is free for UDP and TCP
@@ -63,7 +63,7 @@ func Listen(address string, cfg Config) (*Server, error) {
 		log: cfg.Logger, address: listener.Addr().String(),
 		udp: &dns.Server{PacketConn: packets, Handler: h, UDPSize: UDPMax},
 		tcp: &dns.Server{
-			Listener: netutil.LimitListener(listener, ConnectionsMax), Handler: h, ReadTimeout: readLimit, WriteTimeout: writeLimit,
+			Listener: netutil.LimitListener(listener, ConnectionsMax), Handler: h, ReadTimeout: ReadLimit, WriteTimeout: writeLimit,
 			IdleTimeout: func() time.Duration { return idleLimit },
 		},
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -215,6 +216,33 @@ func onWire(m *dns.Msg) int {
 	compressed := m.Copy()
 	compressed.Compress = true
 	return compressed.Len()
+}
+
+// I15: clients that connect and say nothing fill the connections that there are, and are cut off; others then get their answer, and
+// over UDP at once.
+func TestSilentConnectionsAreBoundedAndCutOff(t *testing.T) {
+	w := newWorld(t)
+	w.join("n1", "10.0.0.1:7001", nil)
+	w.run()
+	began := time.Now()
+	for range dnsapi.ConnectionsMax {
+		conn, err := net.Dial("tcp", w.server.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+	}
+	if r := w.ask("udp", "n1.node.test.rollcall.", dns.TypeA); data(r.Answer) != "A 10.0.0.1" {
+		t.Errorf("over UDP: %v", r)
+	}
+	query := new(dns.Msg).SetQuestion("n1.node.test.rollcall.", dns.TypeA)
+	r, _, err := (&dns.Client{Net: "tcp", Timeout: 30 * time.Second}).Exchange(query, w.server.Addr())
+	if err != nil || data(r.Answer) != "A 10.0.0.1" {
+		t.Fatalf("over TCP: %v, %v", r, err)
+	}
+	if waited := time.Since(began); waited < dnsapi.ReadLimit-100*time.Millisecond {
+		t.Errorf("one connection more than there may be was served after %v", waited)
+	}
 }
 
 func TestQueriesThatAreNone(t *testing.T) {
