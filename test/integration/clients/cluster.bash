@@ -1,6 +1,6 @@
 # Sourced by the scripts beside it: a real cluster on loopback, of a projector with its own NATS server and three members, for a
 # client that is none of ours. Everything lies in $dir and ends with the script, after $LIMIT seconds at the latest.
-set -euo pipefail
+set -euo pipefail # so no grep -q behind a pipe: it would leave before who writes has finished
 unset "${!ROLLCALL_@}" # settings of whoever runs this must not reach the programs under test
 LIMIT=${LIMIT:-600}
 [[ ${BOUNDED-} ]] || BOUNDED=1 exec timeout --kill-after=10 "$LIMIT" "$0" "$@"
@@ -56,7 +56,7 @@ until_true() {
 # said NAME MESSAGE KEY: the value of a key in a line of a program's log, when it is there.
 said() {
 	until_true "$1 says: $2" grep -q "\"msg\":\"$2\"" "$dir/$1.log"
-	grep "\"msg\":\"$2\"" "$dir/$1.log" | head -n 1 | sed -E "s/.*\"$3\":\"([^\"]*)\".*/\1/"
+	grep -m 1 "\"msg\":\"$2\"" "$dir/$1.log" | sed -E "s/.*\"$3\":\"([^\"]*)\".*/\1/"
 }
 
 # start_cluster ARGS...: a projector with these flags, and the members n1 to n3 with role=web. Sets api, nats_url, and projector and

@@ -16,20 +16,20 @@ state_is() { [[ $(nats kv get ROLLCALL_default_nodes "$1" --raw | grep -o '"stat
 for id in n1 n2 n3; do until_true "$id is alive in the mirror" state_is "$id" alive; done
 [[ $(nats kv ls ROLLCALL_default_nodes | grep -cE '^n[123]$') == 3 ]]
 
-nats stream get ROLLCALL_default 1 | grep -q '"type":"rollcall.node.joined.v1"'
-nats stream info ROLLCALL_default --json | grep -q '"deny_purge": *true'
+nats stream get ROLLCALL_default 1 | grep '"type":"rollcall.node.joined.v1"' >/dev/null
+nats stream info ROLLCALL_default --json | grep '"deny_purge": *true' >/dev/null
 if nats stream purge ROLLCALL_default --force >"$dir/try" 2>&1 || nats stream rmm ROLLCALL_default 1 --force >>"$dir/try" 2>&1; then
 	echo "$0: the log lets somebody remove events" >&2
 	exit 1
 fi
 
-found() { nats micro list | grep -q rollcall-default; }
+found() { nats micro list | grep rollcall-default >/dev/null; }
 until_true "the service is found" found
-nats micro info rollcall-default | grep -q svc.rollcall.default.pick
-nats micro stats rollcall-default | grep -q nodes
-nats req svc.rollcall.default.services '{"tag":"role=web"}' --raw | grep -q '"id":"n2"'
-nats req svc.rollcall.default.pick '{"tag":"role=web","key":"order-1"}' --raw | grep -q '"strategy":"rendezvous"'
-nats req svc.rollcall.default.pick '{"tag":"role=none"}' --raw | grep -q 'urn:rollcall:problem:no-match'
+nats micro info rollcall-default | grep svc.rollcall.default.pick >/dev/null
+nats micro stats rollcall-default | grep nodes >/dev/null
+nats req svc.rollcall.default.services '{"tag":"role=web"}' --raw | grep '"id":"n2"' >/dev/null
+nats req svc.rollcall.default.pick '{"tag":"role=web","key":"order-1"}' --raw | grep '"strategy":"rendezvous"' >/dev/null
+nats req svc.rollcall.default.pick '{"tag":"role=none"}' --raw | grep 'urn:rollcall:problem:no-match' >/dev/null
 
 kill -9 "$n3"
 until_true "n3 is failed in the mirror" state_is n3 failed
