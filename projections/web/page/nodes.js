@@ -57,7 +57,9 @@ export function render(list, place, { dev, on }) {
     const at = before ? before.nextSibling : body.firstChild;
     if (row.element !== at) body.insertBefore(row.element, at);
     before = row.element;
-    update(row, node, place.node, dev);
+    update(row, node, place.node);
+    row.dev.hidden = !dev;
+    offer(row, node, on);
   }
   for (const [id, row] of rows) {
     if (seen.has(id)) continue;
@@ -139,17 +141,22 @@ function newRow(id, on) {
   row.element.addEventListener("click", (event) => {
     if (!event.target.closest("button")) on.choose(id);
   });
-  const buttons = actions.map(([action, title, offered]) =>
-    button(action, { title, "aria-label": `${action} ${id}`, data: { action, offered } }, (self) => on.act(id, action, self)));
-  row.actions = buttons;
-  row.dev.append(el("div", { class: "actions" }, ...buttons));
   return row;
 }
 
-function update(row, node, chosen, dev) {
+/** offer shows the buttons that fit a state; they are made for who sees them. */
+function offer(row, node, on) {
+  if (row.dev.hidden) return;
+  if (!row.dev.firstChild) {
+    row.dev.append(el("div", { class: "actions" }, ...actions.map(([action, title, offered]) =>
+      button(action, { title, "aria-label": `${action} ${node.id}`, data: { action, offered } }, (self) => on.act(node.id, action, self)))));
+  }
+  for (const act of row.dev.firstChild.children) act.hidden = !act.dataset.offered.split(" ").includes(node.state);
+}
+
+function update(row, node, chosen) {
   row.element.dataset.chosen = String(node.id === chosen);
   row.name.setAttribute("aria-pressed", String(node.id === chosen));
-  row.dev.hidden = !dev;
   const now = JSON.stringify(node);
   if (row.shown === now) return;
   if (row.shown !== "") flash(row.element);
@@ -165,7 +172,6 @@ function update(row, node, chosen, dev) {
   row.tags.replaceChildren(...(Object.keys(node.tags).length ? [tags(node.tags)] : []));
   row.since.replaceChildren(...(node.since ? [when(node.since)] : []));
   setText(row.accusers, node.accusers.join(", "));
-  for (const act of row.actions) act.hidden = !act.dataset.offered.split(" ").includes(node.state);
 }
 
 function flash(element) {
