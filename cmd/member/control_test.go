@@ -12,27 +12,48 @@ import (
 	"rollcall"
 	"rollcall/events/memlog"
 	"rollcall/infra/certs"
+	"rollcall/swim"
 )
 
 // lone is a member by itself, with role=web, and what it serves.
 func lone(t *testing.T) (*rollcall.Member, http.Handler) {
 	t.Helper()
+	return newFamily(t).member("n1", func(*rollcall.Options) {})
+}
+
+// family is members in this process that trust each other.
+type family struct {
+	t   *testing.T
+	ca  *certs.CA
+	log *memlog.Log
+}
+
+func newFamily(t *testing.T) *family {
+	t.Helper()
 	ca, err := certs.NewCA("test", time.Now(), 2*time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	identity, err := ca.Identity("n1", time.Now(), time.Hour)
+	return &family{t: t, ca: ca, log: memlog.New("test")}
+}
+
+// member starts one with role=web, and returns what it serves.
+func (f *family) member(id string, change func(*rollcall.Options)) (*rollcall.Member, http.Handler) {
+	f.t.Helper()
+	identity, err := f.ca.Identity(id, time.Now(), time.Hour)
 	if err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
-	member, err := rollcall.Join(t.Context(), rollcall.Options{
-		Cluster: "test", ID: "n1", Bind: netip.MustParseAddrPort("127.0.0.1:0"), Credentials: identity,
-		Log: memlog.New("test"), Dir: t.TempDir(), Tags: map[string]string{"role": "web"},
-	})
+	opt := rollcall.Options{
+		Cluster: "test", ID: id, Bind: netip.MustParseAddrPort("127.0.0.1:0"), Credentials: identity,
+		Log: f.log, Dir: f.t.TempDir(), Tags: map[string]string{"role": "web"},
+	}
+	change(&opt)
+	member, err := rollcall.Join(f.t.Context(), opt)
 	if err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
-	t.Cleanup(func() { member.Close() })
+	f.t.Cleanup(func() { member.Close() })
 	api := &memberAPI{member: member}
 	return member, api.handler(http.NotFoundHandler())
 }
@@ -89,5 +110,52 @@ func TestTagsMayChangeAfterATimeout(t *testing.T) {
 	member.Close()
 	if code, answer := askTags(t.Context(), handler, http.MethodPost, `{"set":{"draining":"no"}}`); code != http.StatusServiceUnavailable {
 		t.Errorf("of a member that has ended: %d %s", code, answer)
+	}
+}
+
+// Whom nobody has let in yet takes no traffic, and no more does a read-only member on the smaller side of a partition; a
+// mass failure looks the same from inside.
+func TestNotReady(t *testing.T) {
+	ask := func(handler http.Handler) (int, string) {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:7947/readyz", nil))
+		return w.Code, w.Body.String()
+	}
+	_, stranger := newFamily(t).member("n1", func(o *rollcall.Options) { o.Seeds = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:9")} })
+	if code, why := ask(stranger); code != http.StatusServiceUnavailable || !strings.Contains(why, "no seed") {
+		t.Errorf("whom nobody let in: %d %s", code, why)
+	}
+
+	f := newFamily(t)
+	n1, served := f.member("n1", func(o *rollcall.Options) {
+		o.OnMinority = rollcall.MinorityReadOnly
+		o.Protocol = swim.Config{ProtocolPeriod: 200 * time.Millisecond, AckTimeout: 200 * time.Millisecond, IndirectTimeout: 200 * time.Millisecond}
+	})
+	var others []*rollcall.Member
+	for _, id := range []string{"n2", "n3"} {
+		m, _ := f.member(id, func(o *rollcall.Options) { o.Seeds = []netip.AddrPort{n1.Addr()} })
+		<-m.Joined()
+		others = append(others, m)
+	}
+	for _, m := range others {
+		if err := m.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deadline := time.After(30 * time.Second)
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		if n1.ReadOnly() != nil {
+			break
+		}
+		select {
+		case <-poll.C:
+		case <-deadline:
+			t.Fatalf("n1 reaches nobody, and is not read-only: %v", n1.Status().Partition)
+		}
+	}
+	if code, why := ask(served); code != http.StatusServiceUnavailable || !strings.Contains(why, "read-only") {
+		t.Errorf("in the minority: %d %s", code, why)
 	}
 }
