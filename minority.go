@@ -10,7 +10,8 @@ import (
 )
 
 // MinorityPolicy says what a member does when it finds itself on the smaller side of a partition. Whatever the policy, the
-// partition is put on record, and a verdict needs its quorum.
+// partition is put on record, and a verdict needs its quorum. Members miss the other side one by one: until a member misses
+// enough of them to know where it is, no policy applies, and it may have convicted the first of them by then.
 type MinorityPolicy string
 
 // The policies.
