@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds every wait: far above what a loaded machine needs, so that only what never comes reaches it.
-const patience = 45 * time.Second
+const patience = 90 * time.Second
 
 // binaries is where the programs under test are, member and projector.
 var binaries string
