@@ -7,26 +7,26 @@ import "testing"
 func TestSideOf(t *testing.T) {
 	for _, c := range []struct {
 		reachable, total int
-		lowest           ID
+		lowest           bool
 		want             Side
 	}{
-		{3, 5, "n1", Majority},
-		{3, 5, "", Majority},
-		{2, 5, "n1", Minority},
-		{2, 5, "", Minority},
-		{2, 4, "n1", Majority},
-		{2, 4, "", Minority},
-		{1, 2, "n1", Majority},
-		{1, 2, "", Minority},
-		{1, 3, "n1", Minority},
-		{2, 3, "", Majority},
-		{500, 1000, "a", Majority},
-		{500, 1000, "", Minority},
-		{499, 1000, "a", Minority},
-		{501, 1000, "", Majority},
+		{3, 5, true, Majority},
+		{3, 5, false, Majority},
+		{2, 5, true, Minority},
+		{2, 5, false, Minority},
+		{2, 4, true, Majority},
+		{2, 4, false, Minority},
+		{1, 2, true, Majority},
+		{1, 2, false, Minority},
+		{1, 3, true, Minority},
+		{2, 3, false, Majority},
+		{500, 1000, true, Majority},
+		{500, 1000, false, Minority},
+		{499, 1000, true, Minority},
+		{501, 1000, false, Majority},
 	} {
-		if got := sideOf(c.reachable, c.total, c.lowest); got != c.want {
-			t.Errorf("%d of %d with lowest id %q: %v, want %v", c.reachable, c.total, c.lowest, got, c.want)
+		if got := sideOf(c.reachable, c.total, func() bool { return c.lowest }); got != c.want {
+			t.Errorf("%d of %d reaching the lowest id: %v: %v, want %v", c.reachable, c.total, c.lowest, got, c.want)
 		}
 	}
 }
