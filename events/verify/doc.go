@@ -24,8 +24,8 @@
 // where the fold made them harmless.
 //
 // The line between the two is drawn by what the author knew. An append names the newest event about its node, so all that
-// follows from the node's own history was known, exactly, to whoever wrote it: a step that this history refuses is a
-// violation. What depends on other nodes (how many are live, and so how large a quorum must be, and who is too suspect
+// follows from the node's own history was known, exactly, to whoever wrote it: a step that this history refuses, or that it
+// took already, is a violation. What depends on other nodes (how many are live, and so how large a quorum must be, and who is too suspect
 // himself to speak) may have changed between reading and storing. A verdict without its quorum is therefore a violation
 // only if no moment since the event before it, about the same node, can have given it one.
 //
@@ -35,8 +35,8 @@
 //	    accuses, and is not on the roll itself                             note
 //	I4  an author's times about one node go backwards                      note
 //	I5  a step that the node's history does not allow                      violation
+//	    said again or too late, and not as evidence                        violation
 //	    accused, and never joined (its joined was still on its way)        note
-//	    said again, or overtaken by its own node's history                 note
 //	I6  refuted, tagged or left after it left                              violation
 //	I7  accuses an incarnation that its owner never raised                 violation
 //	I8  failed without a suspicion, an accusation of its author, a quorum  violation

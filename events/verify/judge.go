@@ -15,18 +15,17 @@ func (v *Verifier) judge(rec events.Recorded, before events.Node, author events.
 	case events.Refused:
 		return v.refused(rec, before, out)
 	case events.Late:
-		// An accusation that comes late is written as accused. Everything else was late by its own node's history, which
-		// its author had read.
+		// Late by its node's own history, which its author had read. Only evidence may say again, or say late, what holds.
 		if rec.Kind == events.Accused || rec.Kind == events.HealthCheckFailed {
 			return Finding{}, false
 		}
-		return finding(Note, "I5", "%s: its author had read so before it wrote this", out.Reason)
+		return finding(Violation, "I5", "%s, and its author had read so before it wrote this", out.Reason)
 	case events.Evident:
 		switch {
 		case accusation && author == events.Unknown:
 			return finding(Note, "I3", "its author never joined, so it accuses nobody")
 		case rec.Kind == events.Suspected && author.Live() && before.State == events.StateSuspect:
-			return finding(Note, "I5", "the node is suspect already: a further accusation is written as accused")
+			return finding(Violation, "I5", "%s: a further accusation is written as accused", out.Reason)
 		}
 	}
 	return Finding{}, false

@@ -158,8 +158,27 @@ func TestPlantedFaults(t *testing.T) {
 		{"tagged and never joined (I5)", func(b *book) { b.say(events.Tagged, "n9", "n9", 1) }, verify.Violation, "I5", 6, "never joined"},
 		{"suspected and never joined (I5)", func(b *book) { b.say(events.Suspected, "n9", "n1", 1) }, verify.Violation, "I5", 6, "never joined"},
 		{"accused and never joined (I5)", func(b *book) { b.say(events.Accused, "n9", "n1", 1) }, verify.Note, "I5", 6, "never joined"},
-		{"joined again as it was (I5)", func(b *book) { b.say(events.Joined, "n5", "n5", 1) }, verify.Note, "I5", 6, "knows this incarnation"},
-		{"suspected twice (I5)", func(b *book) { suspect(b); b.say(events.Suspected, "n5", "n2", 1) }, verify.Note, "I5", 7, "suspect already"},
+		{"joined again as it was (I5)", func(b *book) { b.say(events.Joined, "n5", "n5", 1) }, verify.Violation, "I5", 6, "knows this incarnation"},
+		{"left twice (I5)", func(b *book) {
+			b.say(events.Left, "n5", "n5", 1)
+			b.say(events.Left, "n5", "n5", 1)
+		}, verify.Violation, "I5", 7, "has left"},
+		{"tagged below its incarnation (I5)", func(b *book) {
+			b.say(events.Refuted, "n5", "n5", 3)
+			b.say(events.Tagged, "n5", "n5", 2)
+		}, verify.Violation, "I5", 7, "knows this incarnation"},
+		{"failed twice (I5)", func(b *book) {
+			suspect(b)
+			b.say(events.Accused, "n5", "n2", 1)
+			b.say(events.Accused, "n5", "n3", 1)
+			b.say(events.Failed, "n5", "n1", 1)
+			b.say(events.Failed, "n5", "n2", 1)
+		}, verify.Violation, "I5", 10, "failed already"},
+		{"suspected at an old incarnation (I5)", func(b *book) {
+			b.say(events.Refuted, "n5", "n5", 2)
+			b.say(events.Suspected, "n5", "n1", 1)
+		}, verify.Violation, "I5", 7, "newer incarnation"},
+		{"suspected twice (I5)", func(b *book) { suspect(b); b.say(events.Suspected, "n5", "n2", 1) }, verify.Violation, "I5", 7, "suspect already"},
 		{"refuted after it left (I6)", func(b *book) {
 			b.say(events.Left, "n5", "n5", 1)
 			b.say(events.Refuted, "n5", "n5", 2)
