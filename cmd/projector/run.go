@@ -132,6 +132,12 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 	}
 	defer server.Close()
 
+	var collecting sync.WaitGroup
+	defer collecting.Wait()
+	sparing, stopSparing := context.WithCancel(ctx)
+	defer stopSparing()
+	collecting.Go(func() { spareCollections(sparing) })
+
 	config := r.nats.Config(r.cluster, "projector")
 	config.Provision, config.Replicas, config.Lazy, config.Logger = true, r.replicas, r.nats.URL != "", log
 	if r.nats.URL == "" {
