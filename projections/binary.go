@@ -65,6 +65,9 @@ const tagsRoom = 16
 
 func (w *writer) tags(tags map[string]string) {
 	w.uint(uint64(len(tags)))
+	if len(tags) == 0 {
+		return
+	}
 	var room [tagsRoom]string
 	keys := room[:0]
 	for k := range tags {

@@ -43,7 +43,7 @@ func (r *Registry) reject(rej Rejected, own bool) {
 		return
 	}
 	place := r.rows.ref(rej.Node)
-	next := &Node{Node: events.Node{ID: rej.Node}}
+	next := &Node{Node: events.Node{ID: rej.Node}, tags: writtenTags(nil)}
 	if *place != nil {
 		*next = **place
 	}

@@ -20,6 +20,8 @@ type Node struct {
 
 	Rejected uint64  // events about the node that could not be read, and so are missing from all the above
 	Parked   *Parked // the unreadable events that nobody has said to pass over; nil: there are none
+
+	tags []byte // Tags as they are written down
 }
 
 // Registry says, for every node the log ever named, in which state it is, since when, and by whose evidence.
@@ -62,11 +64,21 @@ func (r *Registry) apply(step *Step) {
 		next.Kind, next.By, next.Evidence = before.Kind, before.By, before.Evidence
 		next.Rejected, next.Parked = before.Rejected, before.Parked
 		next.Unreached = unreachedAfter(before, step)
+		next.tags = before.tags
+	}
+	if next.tags == nil || step.Outcome.Result == events.Applied && bringsTags(&step.Recorded) {
+		next.tags = writtenTags(next.Tags)
 	}
 	if next.SincePosition == step.Position {
 		next.Kind, next.By, next.Evidence = step.Kind, step.Author, step.Evidence
 	}
 	*place = next
+}
+
+// bringsTags reports whether an event, if it is applied, may change its node's tags. They change seldom and are written
+// with every checkpoint, so they are sorted when they change.
+func bringsTags(rec *events.Recorded) bool {
+	return len(rec.Tags) > 0 || rec.Kind == events.Joined || rec.Kind == events.Tagged
 }
 
 // nodes are the rows as a roll knows them: those that joined by an event that could be read.
@@ -84,7 +96,7 @@ func (r *Registry) nodes() []events.Node {
 func (r *Registry) encode(w *writer) {
 	w.uint(uint64(r.rows.rows))
 	for id, n := range r.rows.all() {
-		encodeNode(w, &n.Node)
+		encodeNode(w, n)
 		w.string(string(n.Kind))
 		w.string(n.By)
 		w.bytes(n.Evidence)
@@ -104,6 +116,7 @@ func decodeRegistry(rd *reader) *Registry {
 			Node: decodeNode(rd), Kind: events.Kind(rd.shared()), By: rd.shared(), Evidence: rd.bytes(),
 			Unreached: decodeUnreached(rd), Rejected: rd.uint(),
 		}
+		n.tags = writtenTags(n.Tags)
 		if n.Rejected > 0 {
 			n.Parked = decodeParked(rd)
 			r.unread[n.ID] = n.Parked
@@ -119,12 +132,18 @@ func decodeRegistry(rd *reader) *Registry {
 	return r
 }
 
-func encodeNode(w *writer, n *events.Node) {
+func writtenTags(tags map[string]string) []byte {
+	w := writer{}
+	w.tags(tags)
+	return w.buf
+}
+
+func encodeNode(w *writer, n *Node) {
 	w.string(n.ID)
 	w.byte(byte(n.State))
 	w.uint(n.Incarnation)
 	w.string(n.Address)
-	w.tags(n.Tags)
+	w.buf = append(w.buf, n.tags...)
 	w.time(n.Since)
 	w.uint(n.SincePosition)
 	w.uint(n.LastPosition)

@@ -59,4 +59,11 @@ func TestTablePushedInOrder(t *testing.T) {
 	if v, ok := pushed.get("n0007a"); !ok || v != -1 || len(pushed.chunks) != 4 {
 		t.Errorf("put in between: %d, %v, %d chunks", v, ok, len(pushed.chunks))
 	}
+	var ids []string
+	for id := range pushed.all() {
+		ids = append(ids, id)
+	}
+	if len(ids) != 3*chunkMax+1 || !slices.IsSorted(ids) {
+		t.Errorf("%d ids, sorted: %v", len(ids), slices.IsSorted(ids))
+	}
 }

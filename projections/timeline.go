@@ -176,11 +176,11 @@ func (t *Timeline) apply(step *Step) {
 		k.base, k.last = step.Position-1, step.Position-1
 	}
 	before := len(k.bodies)
-	w := writer{buf: k.bodies}
+	w := writer{buf: withRoom(k.bodies, bodyRoom+len(step.Evidence))}
 	writeBody(&w, &step.Recorded)
 	k.bodies = w.buf
 	size := uint64(len(k.bodies) - before)
-	w = writer{buf: k.marks}
+	w = writer{buf: withRoom(k.marks, markRoom)}
 	t.writeMark(&w, mark{position: step.Position - k.last, outcome: step.Outcome, size: size}, step.Mismatch == "")
 	k.marks, k.last = w.buf, step.Position
 	k.Kept++
@@ -188,6 +188,21 @@ func (t *Timeline) apply(step *Step) {
 	for k.Kept > HistoryMax || k.size > HistoryBytesMax && k.Kept > 1 {
 		t.dropOldest(k)
 	}
+}
+
+// What an entry takes besides its evidence, as a rule, and its mark, in bytes. More only costs another move.
+const (
+	bodyRoom = 192
+	markRoom = 16
+)
+
+// withRoom returns buf with room for n bytes more. Where it has to be moved, it gets half as much again as it holds: append
+// would move it some five times as often.
+func withRoom(buf []byte, n int) []byte {
+	if cap(buf)-len(buf) >= n {
+		return buf
+	}
+	return append(make([]byte, 0, len(buf)+max(n, len(buf)/2)), buf...)
 }
 
 func (t *Timeline) dropOldest(k *track) {
