@@ -20,7 +20,7 @@ const (
 
 	// snapshotRest is how many times as long as a snapshot took the fold goes on before the next: a large state that is read
 	// from a long log would otherwise be written more than it is folded.
-	snapshotRest = 20
+	snapshotRest = 40
 
 	// keepQueue is how many frozen views wait to be written down.
 	keepQueue = 2

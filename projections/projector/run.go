@@ -179,7 +179,7 @@ func (p *Projector) take(ctx context.Context, rec events.Recorded, err error) er
 			return nil // read twice
 		}
 		p.folded++
-		p.recent.add(Notice{Recorded: rec, Outcome: &step.Outcome})
+		p.recent.add(&step.Recorded, step.Outcome)
 	} else {
 		_, before := p.views.Rejected()
 		if err := fold(p.views, rec, err); err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// RecentMax is how many of the last events are kept in memory at least, for all watchers together; twice as many at most.
+	// RecentMax is how many of the last events are kept in memory at least, for all watchers together; BatchMax more at most.
 	RecentMax = 4096
 
 	// PageMax is the most events in one page.
@@ -37,26 +37,51 @@ type Notice struct {
 	Outcome *events.Outcome // nil for an event older than what the timeline keeps of its node
 }
 
-// recent holds the last events. What a reader took of it stays as it is.
+// recent holds the last events, in blocks of BatchMax, of which all but the last are full. A place is written once, before any
+// reader is shown it, so what a reader took stays as it is.
 type recent struct {
-	list []Notice // positions rise
-	from uint64   // every event at or after this position is in list
+	blocks []block
+	from   uint64 // every event at or after this position is in blocks
 }
 
-func (r *recent) reset(position uint64) { r.list, r.from = nil, position+1 }
+// block holds events whose positions rise, and what was made of each.
+type block struct {
+	notices  []Notice
+	outcomes []events.Outcome
+}
 
-func (r *recent) add(n Notice) {
-	if len(r.list) == 2*RecentMax {
-		r.from = r.list[RecentMax-1].Position + 1
-		r.list = slices.Clone(r.list[RecentMax:])
+// recentBlocks is how many blocks hold RecentMax events when the last of them has only one.
+const recentBlocks = RecentMax/BatchMax + 1
+
+func (r *recent) reset(position uint64) { r.blocks, r.from = nil, position+1 }
+
+func (r *recent) add(rec *events.Recorded, outcome events.Outcome) {
+	n := len(r.blocks) - 1
+	if n < 0 || len(r.blocks[n].notices) == BatchMax {
+		if len(r.blocks) == recentBlocks {
+			r.from = r.blocks[0].notices[BatchMax-1].Position + 1
+			r.blocks = slices.Delete(r.blocks, 0, 1)
+		}
+		r.blocks = append(r.blocks, block{make([]Notice, 0, BatchMax), make([]events.Outcome, 0, BatchMax)})
+		n = len(r.blocks) - 1
 	}
-	r.list = append(r.list, n)
+	b := &r.blocks[n]
+	b.outcomes = append(b.outcomes, outcome)
+	b.notices = append(b.notices, Notice{Recorded: *rec, Outcome: &b.outcomes[len(b.outcomes)-1]})
 }
 
-// after returns up to BatchMax events from position on.
+// after returns up to BatchMax events from position on, and none only when there is none.
 func (r *recent) after(position uint64) []Notice {
-	i := sort.Search(len(r.list), func(i int) bool { return r.list[i].Position >= position })
-	return slices.Clip(r.list[i:min(i+BatchMax, len(r.list))])
+	b := sort.Search(len(r.blocks), func(b int) bool {
+		list := r.blocks[b].notices
+		return list[len(list)-1].Position >= position
+	})
+	if b == len(r.blocks) {
+		return nil
+	}
+	list := r.blocks[b].notices
+	i := sort.Search(len(list), func(i int) bool { return list[i].Position >= position })
+	return slices.Clip(list[i:])
 }
 
 // Watch yields every event that passes filter, from position on, in order and each once, first those already folded, then
