@@ -24,8 +24,8 @@
 //
 // The connection is kept for ever: it is tried again with a jittered pause of at most [pauseMax]. While the server is away
 // Append, Last and Info answer [events.ErrUnavailable] at once and Subscribe waits; nothing is buffered to be sent
-// later. The stream's settings are compared with what the log needs at every connect, and nothing is written to or read
-// from a stream that could lose history ([ErrDrift]).
+// later. The stream's settings are compared with what the log needs at every connect and every few seconds, and nothing is
+// written to or read from a stream that is known to be one that could lose history ([ErrDrift]).
 //
 // # Limits
 //

@@ -80,6 +80,17 @@ func (k *link) down(why error) {
 	k.lost(why)
 }
 
+// renew ends epoch, if it is the present one, with the reason why, and begins another on the same connection.
+func (k *link) renew(epoch context.Context, why error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.epoch != epoch || epoch.Err() != nil {
+		return
+	}
+	k.lost(why)
+	k.epoch, k.lost = context.WithCancelCause(context.Background())
+}
+
 // current returns the context of the present epoch.
 func (k *link) current() context.Context {
 	k.mu.Lock()

@@ -13,8 +13,8 @@ import (
 
 // Log implements [events.Log] on a JetStream stream. All methods are safe for concurrent use.
 //
-// One goroutine tends it: it dials, and after every connect it compares the stream before anybody uses it. Callbacks of
-// the connection only change the status, which is what everything else looks at.
+// One goroutine tends it: it dials, after every connect it compares the stream before anybody uses it, and from then on
+// every few seconds. Callbacks of the connection only change the status, which is what everything else looks at.
 type Log struct {
 	cfg    Config
 	stream string
@@ -25,6 +25,7 @@ type Log struct {
 	kick chan struct{} // holds one: there is something to tend to
 
 	found bool // the stream was there and good once; tend's alone
+	good  bool // and when it was last looked at; tend's alone
 
 	mu      sync.Mutex
 	link    *link // nil before the first and after an unexpected end

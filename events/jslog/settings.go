@@ -14,7 +14,8 @@ import (
 )
 
 // ErrDrift says that a stream is not set as a log must be. The error names each setting, what it is, what it must be and
-// why. Nothing is written to such a stream and nothing read from it; change the setting, or move the stream away.
+// why. Once that is known, which takes some seconds where the setting is changed while the log is in use, nothing is written to
+// such a stream and nothing read from it; change the setting, or move the stream away.
 var ErrDrift = errors.New("the stream is not set as a log must be")
 
 const (

@@ -127,8 +127,9 @@ func (r *reader) read(ctx context.Context) error {
 	}
 	look, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	info, err := r.log.streamInfo(look, k)
+	info, err := r.log.compared(r.log.streamInfo(look, k))
 	if err != nil {
+		r.log.doubt(k, err)
 		return err // also that the stream is not there: if another takes its place, that one is not it
 	}
 	if err := r.place(look, k, info); err != nil {

@@ -4,11 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/events"
 )
+
+// inspectEvery is the mean time between two looks at the stream while it is in use, so that one that was altered or deleted
+// meanwhile is not trusted for longer. A look is one small request to the stream's leader.
+const inspectEvery = 5 * time.Second
 
 // The callbacks of a connection. nats.go calls them one after the other.
 
@@ -68,6 +75,8 @@ func (l *Log) tend() {
 			select {
 			case <-l.kick:
 				continue
+			case <-time.After(inspectEvery/2 + rand.N(inspectEvery)): // a cluster's members do not all ask at once
+				continue
 			case <-l.ctx.Done():
 				return
 			}
@@ -85,7 +94,8 @@ func (l *Log) look() error {
 	if k == nil {
 		return l.redial()
 	}
-	if status := l.Status(); !status.Connected || status.Ready {
+	before := l.Status()
+	if !before.Connected {
 		return nil
 	}
 	epoch := k.current()
@@ -95,6 +105,10 @@ func (l *Log) look() error {
 	info, err := l.inspect(ctx, k, l.found)
 	if epoch.Err() != nil || l.ctx.Err() != nil {
 		return nil // the connection was lost meanwhile, and what comes next nudges; or this is the end
+	}
+	unusable := errors.Is(err, ErrDrift) || errors.Is(err, events.ErrNotFound)
+	if before.Ready && !unusable {
+		return nil // good as before, or a look that came to nothing: an election, an answer that got lost
 	}
 	status := Status{Connected: true, Ready: err == nil, Err: err}
 	var drifted error
@@ -107,9 +121,13 @@ func (l *Log) look() error {
 			l.cfg.Logger.Error("log not usable", "cluster", l.cfg.Cluster, "stream", l.stream, "error", err)
 		}
 	default:
-		l.found = true
+		l.found, l.good = true, true
 	}
 	l.setIn(epoch, status, drifted)
+	if l.good && unusable {
+		l.good = false
+		k.renew(epoch, fmt.Errorf("%w: %w", events.ErrUnavailable, err)) // what is read and written now is of no use
+	}
 	if err == nil { // what the servers say of themselves nobody waits for
 		durability, level := l.durability(ctx, k, info)
 		l.cfg.Logger.Log(ctx, level, "log ready", "cluster", l.cfg.Cluster, "stream", l.stream, "server", l.cfg.where(k.nc),
@@ -145,9 +163,9 @@ func (l *Log) redial() error {
 	return nil
 }
 
-// doubt has the stream looked at again, after an answer that it may be gone.
+// doubt has the stream looked at again, after an answer that it may be gone or altered.
 func (l *Log) doubt(k *link, err error) {
-	if !errors.Is(err, nats.ErrNoResponders) {
+	if !errors.Is(err, nats.ErrNoResponders) && !errors.Is(err, ErrDrift) && code(err) != jetstream.JSErrCodeStreamNotFound {
 		return
 	}
 	l.setIn(k.current(), Status{Connected: true, Err: fmt.Errorf("%w: %w", events.ErrUnavailable, err)}, nil)
