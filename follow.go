@@ -51,7 +51,9 @@ type Replica struct {
 	followers  map[*follower]struct{}
 	unreadable uint64
 	last       uint64    // what the log held when it was last asked
-	asOf       time.Time // when the replica is known to have held everything
+	mark       uint64    // what the log held at markAt, and the replica may not hold yet
+	markAt     time.Time // when that was asked
+	asOf       time.Time // when the log held nothing that the replica does not hold
 	away       error     // why the log did not answer when it was last asked
 }
 
@@ -140,13 +142,21 @@ func (r *Replica) pass(position uint64) {
 
 // advanced wakes whoever waits for a position. r.mu is held.
 func (r *Replica) advanced() {
-	if r.position >= r.last && r.away == nil {
-		r.asOf = time.Now()
-	}
+	r.reached()
 	if r.moved != nil {
 		close(r.moved)
 		r.moved = nil
 	}
+}
+
+// reached notes that the replica holds what the log held at markAt, if it does. What the log holds by now is not known to it:
+// an event may be read seconds after it was stored. r.mu is held.
+func (r *Replica) reached() bool {
+	if r.position < r.mark {
+		return false
+	}
+	r.asOf = r.markAt
+	return true
 }
 
 // end keeps why nothing more will be read, and tells everybody.
@@ -195,8 +205,9 @@ func (r *Replica) beat(ctx context.Context) (answered bool) {
 		return false
 	}
 	r.last = info.Last
-	if r.position >= info.Last {
-		r.asOf = at
+	if r.reached() { // else the older mark stays: a replica that never has everything still gets there
+		r.mark, r.markAt = info.Last, at
+		r.reached()
 	}
 	return true
 }

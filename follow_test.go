@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log"
 	"os"
 	"path/filepath"
@@ -222,6 +223,42 @@ func TestFollowSlowReader(t *testing.T) {
 	}
 }
 
+// What a slow reader lost at the very end is told too, in quiet times and when the replica ends.
+func TestFollowTellsOfALostTail(t *testing.T) {
+	const queue, more = 1024, 476
+	for name, closes := range map[string]bool{"quiet": false, "closed": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScribe(t)
+				r := s.follow()
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				changes := r.Changes(ctx)
+				var end uint64
+				for i := range uint64(queue + more) {
+					end = s.say(events.Joined, "n1", "n1", i+1)
+				}
+				s.wait(r, end)
+				if closes {
+					r.Close()
+				}
+				n, missed := 0, uint64(0)
+				for c := range changes {
+					if missed += c.Missed; c.Event.Position > 0 {
+						n++
+					} else if c.Missed == 0 || c.After.ID != "" {
+						t.Errorf("a change without an event: %+v", c)
+					}
+				}
+				if n != queue || missed != more {
+					t.Errorf("%d changes, %d missed; want %d and %d", n, missed, queue, more)
+				}
+				r.Close()
+			})
+		})
+	}
+}
+
 func TestFollowChangesEndWithTheirContext(t *testing.T) {
 	s := newScribe(t)
 	r := s.follow()
@@ -271,6 +308,45 @@ func TestFollowThroughAnOutage(t *testing.T) {
 			t.Errorf("afterwards: %+v", status)
 		}
 	})
+}
+
+// An event that the replica is late to read says nothing about what the log holds by now: the replica is as old as the last
+// question that it has caught up with, and a log that never rests is caught up with all the same.
+func TestFollowIsAsOldAsItWasAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScribe(t)
+		s.say(events.Joined, "n1", "n1", 1)
+		const late, pause = 1500 * time.Millisecond, 50 * time.Millisecond
+		r, err := rollcall.Follow(t.Context(), rollcall.FollowOptions{Cluster: cluster, Log: lateLog{s.log, late}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		for i := range uint64(200) {
+			s.say(events.Refuted, "n1", "n1", i+2)
+			time.Sleep(pause)
+			if age := time.Since(r.Status().AsOf); i > 100 && (age < late-pause || age > 3*late) {
+				t.Fatalf("after %d events it claims to be %v old, and every event reaches it %v late", i, age, late)
+			}
+		}
+	})
+}
+
+// lateLog brings every event to its readers a while after it was stored.
+type lateLog struct {
+	*memlog.Log
+	late time.Duration
+}
+
+func (l lateLog) Subscribe(ctx context.Context, filter events.Filter, from events.From) iter.Seq2[events.Recorded, error] {
+	return func(yield func(events.Recorded, error) bool) {
+		for rec, err := range l.Log.Subscribe(ctx, filter, from) {
+			time.Sleep(time.Until(rec.Stored.Add(l.late))) // sleep: virtual, in a bubble
+			if !yield(rec, err) {
+				return
+			}
+		}
+	}
 }
 
 // A replica that could be wrong says so, and gives no new answers.

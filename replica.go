@@ -85,7 +85,7 @@ type ReplicaStatus struct {
 	Position   uint64    // of the last event held
 	Behind     uint64    // events that the log held beyond it when it was last asked, at most a second ago
 	Connected  bool      // the log answered when it was last asked
-	AsOf       time.Time // when the replica is known to have held everything; its staleness is the time since
+	AsOf       time.Time // the log held nothing then that the replica does not hold; its staleness is the time since, a second at best
 	Unreadable uint64    // events that were passed over
 	Err        error     // why the log does not answer, or why nothing more is read; nil when all is well
 }
