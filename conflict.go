@@ -23,6 +23,15 @@ const (
 	challengeLimit = 5 * time.Second
 	// conflictPause is the shortest time between two records of the same conflict.
 	conflictPause = time.Minute
+	// overtakenMax is how often the log may say that another address rose above this life before that is a second process.
+	// Once could be an append of an earlier life that was under way when it ended.
+	overtakenMax = 2
+)
+
+// Why a conflict is on record.
+const (
+	conflictShown  = "another process showed a certificate with this id"
+	conflictLogged = "the log holds another process with this id that rises above this one again and again"
 )
 
 // refuseDouble makes sure, before anything is announced, that no other process runs under this member's id: wherever the
@@ -37,7 +46,7 @@ func (m *Member) refuseDouble(ctx context.Context, t agent.Transport) error {
 		if _, _, err := m.call(ctx, t, addr); errors.Is(err, quicnet.ErrIDConflict) {
 			// Out of the way first: until then the seed may look for the other process here.
 			closeErr := t.Close(ctx)
-			m.recordConflict(addr)
+			m.recordConflict(addr, conflictShown)
 			drain, cancel := context.WithTimeout(ctx, logPatience)
 			defer cancel()
 			_ = m.rec.Drained(drain) // what cannot be recorded now stays in the outbox
@@ -118,17 +127,65 @@ func (m *Member) double(addr netip.AddrPort) {
 		}
 		_, _, err := m.call(m.ctx, m.transport, addr)
 		if errors.Is(err, quicnet.ErrIDConflict) {
-			if m.conflicted(addr) {
-				m.recordConflict(addr)
-			}
-			if own := m.Addr(); own.Compare(addr) > 0 {
-				m.endBecause(fmt.Errorf("%w: %s answers at %v too: stop one of them, or give it another id", ErrIDInUse, m.opt.ID, addr))
-			}
+			m.settle(addr, conflictShown)
 		}
 		m.conflictMu.Lock()
 		m.looking = false
 		m.conflictMu.Unlock()
 	}()
+}
+
+// settle puts a conflict that is certain on record, and ends this member if it is the one to go.
+func (m *Member) settle(addr netip.AddrPort, why string) {
+	if m.conflicted(addr) {
+		m.recordConflict(addr, why)
+	}
+	if own := m.Addr(); own.Compare(addr) > 0 {
+		m.endBecause(fmt.Errorf("%w: %s runs at %v too: stop one of them, or give it another id", ErrIDInUse, m.opt.ID, addr))
+	}
+}
+
+// rival finds in the log what a call cannot where two processes with one id do not reach each other, but both reach others:
+// each rises above the other for ever. It is used in log order, by one goroutine.
+type rival struct {
+	said      bool // the newest word of this id is of this life
+	overtaken int  // by another address
+}
+
+// note takes an event and reports whether it is one too many from another address. Only what follows a word of this life
+// counts, which own recognizes: whatever earlier lives did came before it.
+func (r *rival) note(rec events.Recorded, out events.Outcome, own func(events.Recorded) bool) bool {
+	if out.Result != events.Applied || rec.Address == "" || rec.Kind != events.Joined && rec.Kind != events.Refuted {
+		return false
+	}
+	if own(rec) {
+		r.said = true
+		return false
+	}
+	if r.said {
+		r.overtaken++
+	}
+	r.said = false
+	return r.overtaken >= overtakenMax
+}
+
+// watchRival looks through the log for a process with this member's id that cannot be called.
+func (m *Member) watchRival(rec events.Recorded, out events.Outcome) {
+	if rec.Node != m.opt.ID {
+		return
+	}
+	select {
+	case <-m.started:
+	default:
+		return // nothing of this life can be overtaken yet
+	}
+	own := m.Addr().String()
+	if !m.rival.note(rec, out, func(rec events.Recorded) bool { return rec.Address == own && !rec.Time.Before(m.began) }) {
+		return
+	}
+	if addr, err := netip.ParseAddrPort(rec.Address); err == nil && rec.Address != own {
+		go m.settle(addr, conflictLogged) // not among m.work: it may end the member, which waits for those
+	}
 }
 
 // endBecause closes the member for a reason of its own.
@@ -145,12 +202,12 @@ func (m *Member) endBecause(err error) {
 }
 
 // recordConflict puts a conflict on record. It changes nobody's state.
-func (m *Member) recordConflict(addr netip.AddrPort) {
+func (m *Member) recordConflict(addr netip.AddrPort, why string) {
 	n, _ := m.rec.Node(m.opt.ID)
 	err := m.rec.Say(events.Event{
 		ID: events.NewID(), Kind: events.IDConflict, Cluster: m.opt.Cluster, Node: m.opt.ID, Author: m.opt.ID,
 		Time: time.Now().UTC(), Incarnation: max(n.Incarnation, 1), Address: addr.String(),
-		Evidence: events.Evidence{Reason: "another process showed a certificate with this id"}.Raw(),
+		Evidence: events.Evidence{Reason: why}.Raw(),
 	})
 	if err != nil {
 		m.log.Error("could not record the conflict", "error", err)

@@ -145,6 +145,65 @@ func TestTwoProcessesAtOnce(t *testing.T) {
 	}
 }
 
+// Two that cannot reach each other, and both reach the others, would rise above each other for ever: the log shows it to both,
+// one ends with the reason, and nothing flaps any more.
+func TestTwoProcessesThatDoNotReachEachOther(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(h *house) {
+		n2 := h.join(h.options("n2"))
+		n3 := h.join(h.options("n3", n2.Addr()))
+		h.ether.divide(func(one, other swim.ID) bool { return one == other })
+		first := h.join(h.options("n1", n2.Addr()))
+		second := h.join(h.options("n1", n3.Addr()))
+		select {
+		case <-second.Done(): // its address is the higher one
+		case <-time.After(time.Minute):
+			h.t.Fatalf("both run; the log says %q", h.story())
+		}
+		if err := second.Err(); !errors.Is(err, rollcall.ErrIDInUse) || !strings.Contains(err.Error(), first.Addr().String()) {
+			h.t.Errorf("ended for %v, want ErrIDInUse with %v", err, first.Addr())
+		}
+		wantConflict(h.t, h.log, second.Addr().String())
+		time.Sleep(30 * time.Second) // of the bubble's time, here and below
+		before := h.story()
+		time.Sleep(2 * time.Minute)
+		if after := h.story(); len(after) != len(before) || first.Err() != nil {
+			h.t.Errorf("the first: %v; the log said %q, and two minutes later %q", first.Err(), before, after)
+		}
+		sees(h.t, n3, "n1", swim.Alive)
+	})
+}
+
+// Earlier lives at other addresses are no conflict, in whatever order the log has them, not even for a member that began
+// without the log and without its directory.
+func TestEarlierLivesElsewhereAreNoConflict(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(h *house) {
+		opt := h.options("n1")
+		elsewhere := h.options("n1")
+		for _, o := range []rollcall.Options{opt, elsewhere, opt, elsewhere, opt, elsewhere} {
+			m := h.join(o)
+			h.drained(m)
+			if err := m.Close(); err != nil {
+				h.t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		opt.Dir = h.t.TempDir()
+		h.log.SetAvailable(false)
+		m := h.join(opt)
+		h.log.SetAvailable(true)
+		time.Sleep(time.Minute)
+		h.drained(m)
+		if m.Err() != nil {
+			h.t.Error(m.Err())
+		}
+		if story := h.story(); slices.ContainsFunc(story, func(s string) bool { return strings.Contains(s, string(events.IDConflict)) }) {
+			h.t.Errorf("the log says %q", story)
+		}
+	})
+}
+
 // An earlier life at another address that answers no more holds nobody up.
 func TestReturnsAtAnotherAddress(t *testing.T) {
 	t.Parallel()

@@ -69,7 +69,7 @@ func (e *ether) between(a *antenna, addr netip.AddrPort) *antenna {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	other := e.ends[addr]
-	if other == nil || e.divided != nil && e.divided(a.id, other.id) {
+	if other == nil || other != a && e.divided != nil && e.divided(a.id, other.id) {
 		return nil
 	}
 	return other

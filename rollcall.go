@@ -70,11 +70,13 @@ type Member struct {
 	joined    chan struct{} // closed when this member has met another, or had nobody to meet
 	ending    chan struct{} // closed when Leave or Close begins
 	feed      *logFeed
+	began     time.Time
 	stale     chan uint64 // incarnations the log knows already, for the member to rise above
 
 	conflictMu sync.Mutex
 	conflictAt time.Time // of the last conflict recorded
 	looking    bool      // for another process with this id
+	rival      rival     // the recorder's reader only
 	err        error     // why the member ended by itself
 
 	started  chan struct{}                   // closed at the end of the start
@@ -96,7 +98,7 @@ func Join(ctx context.Context, opt Options) (*Member, error) {
 	}
 	opt.OnMinority, _ = ParseMinorityPolicy(string(opt.OnMinority)) // validated; the empty one is warn
 	m := &Member{
-		opt: opt, log: opt.Logger, feed: newLogFeed(), stale: make(chan uint64, 1),
+		opt: opt, log: opt.Logger, feed: newLogFeed(), stale: make(chan uint64, 1), began: time.Now(),
 		joined: make(chan struct{}), ending: make(chan struct{}), started: make(chan struct{}), closed: make(chan struct{}),
 	}
 	if m.log == nil {
@@ -200,6 +202,7 @@ func (m *Member) start(ctx context.Context) error {
 
 func (m *Member) onEvent(rec events.Recorded, out events.Outcome) {
 	m.feed.note(rec, out)
+	m.watchRival(rec, out)
 	if m.opt.OnEvent != nil {
 		m.opt.OnEvent(rec, out)
 	}
@@ -232,7 +235,7 @@ func (m *Member) listen() (agent.Transport, error) {
 		ResetKey: m.state.resetKey, Logger: m.log,
 		OnConflict: func(addr netip.AddrPort) {
 			if m.conflicted(addr) {
-				m.work.Go(func() { m.recordConflict(addr) })
+				m.work.Go(func() { m.recordConflict(addr, conflictShown) })
 			}
 		},
 	})
