@@ -9,9 +9,11 @@
 //
 // A value is a [Node] as JSON. It holds the position of the newest event about the node that it shows, and is replaced, under the
 // revision that was read, only by one of a higher position: any number of projectors may write one bucket, in any state, and
-// no value ever goes back.
+// no value ever goes back. Now and then the whole bucket is compared with the views: what is missing, damaged, or at the same
+// position not what the views say, as after a skip, a retry or a rebuild, is written again.
 //
-// Limits: the bucket follows the projector's views within moments and is no log of its own: a watcher may miss a state that
+// Limits: projectors that read one event differently, by their versions or by what was skipped on one of them, replace each
+// other's value of that node at each comparison. The bucket follows the projector's views within moments and is no log of its own: a watcher may miss a state that
 // lasted only so long, never the last one. A parked node's value is what could be read. The bucket is a stream named KV_ROLLCALL_<cluster>_nodes;
 // the projector's NATS user must be allowed to make it, or find it made ([Make]), to read it, and to publish below
 // $KV.ROLLCALL_<cluster>_nodes.
@@ -34,13 +36,16 @@ import (
 )
 
 const (
-	resyncEvery  = 30 * time.Second // all rows are looked at again, for what changes without an event
+	compareLimit = time.Minute // for reading the whole bucket
 	requestLimit = 5 * time.Second
 	pauseMin     = 100 * time.Millisecond // after a failure, doubling
 	pauseMax     = 5 * time.Second
 	attemptsMax  = 16 // at one value, while other projectors write the same key
 	readyPoll    = 50 * time.Millisecond
 )
+
+// DefaultCompareEvery is how often the bucket is compared with the views, for what changes without an event.
+const DefaultCompareEvery = 30 * time.Second
 
 // Errors of this package.
 var (
@@ -51,10 +56,11 @@ var (
 
 // Config says what to mirror, and where to. Projector and Conn are required.
 type Config struct {
-	Projector *projector.Projector
-	Conn      func() *nats.Conn // the connection to use now; nil while there is none
-	Replicas  int               // of a bucket that is made; 0: 1
-	Logger    *slog.Logger      // nil: nothing is logged
+	Projector    *projector.Projector
+	Conn         func() *nats.Conn // the connection to use now; nil while there is none
+	Replicas     int               // of a bucket that is made; 0: 1
+	CompareEvery time.Duration     // between two comparisons of the whole bucket with the views; 0: DefaultCompareEvery
+	Logger       *slog.Logger      // nil: nothing is logged
 }
 
 // Node is a value of the bucket.
@@ -83,7 +89,7 @@ type Mirror struct {
 // mark is what the bucket is known to hold for a node.
 type mark struct {
 	revision uint64
-	position uint64
+	position uint64 // 0: nothing that is worth keeping
 	identity string
 }
 
@@ -96,6 +102,11 @@ func New(cfg Config) (*Mirror, error) {
 		return nil, fmt.Errorf("%w: Conn is missing", ErrConfig)
 	case cfg.Replicas < 0 || cfg.Replicas > 5:
 		return nil, fmt.Errorf("%w: Replicas is %d, want 0 to 5", ErrConfig, cfg.Replicas)
+	case cfg.CompareEvery < 0:
+		return nil, fmt.Errorf("%w: CompareEvery is %v, want 0 or more", ErrConfig, cfg.CompareEvery)
+	}
+	if cfg.CompareEvery == 0 {
+		cfg.CompareEvery = DefaultCompareEvery
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -107,7 +118,6 @@ func New(cfg Config) (*Mirror, error) {
 func (m *Mirror) Run(ctx context.Context) {
 	wait := pauseMin
 	for ctx.Err() == nil {
-		m.written = make(map[string]mark)
 		err := m.mirror(ctx, func() { wait = pauseMin })
 		if ctx.Err() != nil {
 			return
@@ -134,6 +144,9 @@ func (m *Mirror) mirror(ctx context.Context, inStep func()) error {
 		position := m.cfg.Projector.Position()
 		var all []*projections.Node
 		m.cfg.Projector.View(func(v *projections.Views) { all = v.Registry.Nodes() })
+		if err := m.compare(ctx, bucket, all); err != nil {
+			return err
+		}
 		for _, n := range all {
 			if err := m.put(ctx, bucket, n); err != nil {
 				return err
@@ -200,9 +213,9 @@ func open(ctx context.Context, js jetstream.JetStream, cluster string, replicas 
 	return bucket, nil
 }
 
-// follow writes the rows of the nodes that events from position on are about, for resyncEvery.
+// follow writes the rows of the nodes that events from position on are about, for CompareEvery.
 func (m *Mirror) follow(ctx context.Context, bucket jetstream.KeyValue, position uint64) error {
-	limited, cancel := context.WithTimeout(ctx, resyncEvery)
+	limited, cancel := context.WithTimeout(ctx, m.cfg.CompareEvery)
 	defer cancel()
 	for notice, err := range m.cfg.Projector.Watch(limited, events.Filter{}, position) {
 		switch {
@@ -232,12 +245,9 @@ func (m *Mirror) put(ctx context.Context, bucket jetstream.KeyValue, row *projec
 	if known.identity == identity && known.position >= row.LastPosition {
 		return nil
 	}
-	value, err := json.Marshal(Node{
-		ID: row.ID, Address: row.Address, State: row.State, Incarnation: row.Incarnation, Tags: row.Tags, Since: row.Since,
-		SincePosition: row.SincePosition, Position: row.LastPosition, Log: identity,
-	})
+	value, err := encode(row, identity)
 	if err != nil {
-		return fmt.Errorf("encode node %s: %w", row.ID, err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()
@@ -261,6 +271,18 @@ func (m *Mirror) put(ctx context.Context, bucket jetstream.KeyValue, row *projec
 	return fmt.Errorf("write node %s: %w", row.ID, errRace)
 }
 
+// encode returns the value of a row.
+func encode(row *projections.Node, identity string) ([]byte, error) {
+	value, err := json.Marshal(Node{
+		ID: row.ID, Address: row.Address, State: row.State, Incarnation: row.Incarnation, Tags: row.Tags, Since: row.Since,
+		SincePosition: row.SincePosition, Position: row.LastPosition, Log: identity,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode node %s: %w", row.ID, err)
+	}
+	return value, nil
+}
+
 // write replaces the value at a revision; 0: there is none.
 func write(ctx context.Context, bucket jetstream.KeyValue, key string, value []byte, revision uint64) (uint64, error) {
 	if revision == 0 {
@@ -279,7 +301,7 @@ func conflicts(err error) bool {
 		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
-// read says what the bucket holds; a value that is not ours has position 0, and is replaced.
+// read says what the bucket holds under a key.
 func read(ctx context.Context, bucket jetstream.KeyValue, key string) (mark, error) {
 	entry, err := bucket.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
@@ -288,9 +310,14 @@ func read(ctx context.Context, bucket jetstream.KeyValue, key string) (mark, err
 	if err != nil {
 		return mark{}, err
 	}
+	return markOf(entry), nil
+}
+
+// markOf says what an entry holds; a value that is not ours has position 0, and is replaced.
+func markOf(entry jetstream.KeyValueEntry) mark {
 	var n Node
 	if json.Unmarshal(entry.Value(), &n) != nil {
 		n = Node{}
 	}
-	return mark{entry.Revision(), n.Position, n.Log}, nil
+	return mark{entry.Revision(), n.Position, n.Log}
 }

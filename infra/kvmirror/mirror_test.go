@@ -68,7 +68,13 @@ func (w *world) projector() *projector.Projector {
 // mirror mirrors p until stop, or the end of the test.
 func (w *world) mirror(p *projector.Projector) (stop func()) {
 	w.t.Helper()
-	m, err := kvmirror.New(kvmirror.Config{Projector: p, Conn: func() *nats.Conn { return w.conn }})
+	return w.comparing(p, 0)
+}
+
+// comparing is mirror, and how often the bucket is compared with the views.
+func (w *world) comparing(p *projector.Projector, every time.Duration) (stop func()) {
+	w.t.Helper()
+	m, err := kvmirror.New(kvmirror.Config{Projector: p, Conn: func() *nats.Conn { return w.conn }, CompareEvery: every})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -219,7 +225,7 @@ func TestManyWritersOneHistory(t *testing.T) {
 	}
 }
 
-// What somebody else put under a key, or deleted, is put right when the node changes.
+// What somebody else put under a key, or deleted, is put right at a start, and when the node changes.
 func TestStrangeValuesAreReplaced(t *testing.T) {
 	w := newWorld(t)
 	w.say(events.Joined, "n1", 1)
@@ -242,6 +248,77 @@ func TestStrangeValuesAreReplaced(t *testing.T) {
 	stop()
 }
 
+// What is deleted or damaged while the mirror runs, or says at the same position something else, is put right though nothing
+// happens to the nodes; a newer value of another projector and somebody else's key stay.
+func TestBucketIsRepairedWithoutAnEvent(t *testing.T) {
+	w := newWorld(t)
+	for _, id := range []string{"n1", "n2", "n3", "n4"} {
+		w.say(events.Joined, id, 1)
+	}
+	w.comparing(w.projector(), 20*time.Millisecond)
+	w.until("n4", func() bool { _, ok := w.read("n4"); return ok })
+	bucket := w.bucket()
+	forge := func(key string, change func(*kvmirror.Node)) {
+		n, _ := w.read(key)
+		change(&n)
+		raw, err := json.Marshal(n)
+		if err == nil {
+			_, err = bucket.Put(t.Context(), key, raw)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	forge("n4", func(n *kvmirror.Node) { n.Position += 100 })
+	if _, err := bucket.Put(t.Context(), "other", []byte("not ours")); err != nil {
+		t.Fatal(err)
+	}
+	if err := bucket.Delete(t.Context(), "n1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bucket.Put(t.Context(), "n2", []byte("not JSON")); err != nil {
+		t.Fatal(err)
+	}
+	forge("n3", func(n *kvmirror.Node) { n.Address = "127.0.0.1:9" })
+
+	for _, id := range []string{"n1", "n2", "n3"} {
+		w.until("repaired "+id, func() bool {
+			var n kvmirror.Node
+			entry, err := bucket.Get(t.Context(), id)
+			return err == nil && json.Unmarshal(entry.Value(), &n) == nil && n.Address == "127.0.0.1:7001"
+		})
+	}
+	if n, _ := w.read("n4"); n.Position < 100 {
+		t.Errorf("a newer n4 was taken back to position %d", n.Position)
+	}
+	if entry, err := bucket.Get(t.Context(), "other"); err != nil || string(entry.Value()) != "not ours" {
+		t.Errorf("the key of somebody else: %v, %v", entry, err)
+	}
+}
+
+// A bucket in which everything is as it should be is not written.
+func TestComparingWritesNothingTwice(t *testing.T) {
+	w := newWorld(t)
+	w.say(events.Joined, "n1", 1)
+	w.comparing(w.projector(), 5*time.Millisecond)
+	w.until("n1", func() bool { _, ok := w.read("n1"); return ok })
+	bucket := w.bucket()
+	first, err := bucket.Get(t.Context(), "n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // each was repaired by a comparison of its own
+		if err := bucket.Delete(t.Context(), "n1"); err != nil {
+			t.Fatal(err)
+		}
+		w.until("n1 again", func() bool { _, ok := w.read("n1"); return ok })
+	}
+	last, err := bucket.Get(t.Context(), "n1")
+	if err != nil || last.Revision() != first.Revision()+6 {
+		t.Errorf("revision %d after %d, error %v; want three deletions and three repairs", last.Revision(), first.Revision(), err)
+	}
+}
+
 func TestConfigIsRefused(t *testing.T) {
 	p, err := projector.Open(projector.Config{Log: memlog.New("test"), Cluster: "test"})
 	if err != nil {
@@ -249,7 +326,8 @@ func TestConfigIsRefused(t *testing.T) {
 	}
 	for name, cfg := range map[string]kvmirror.Config{
 		"Projector": {Conn: func() *nats.Conn { return nil }}, "Conn": {Projector: p},
-		"Replicas": {Projector: p, Conn: func() *nats.Conn { return nil }, Replicas: 6},
+		"Replicas":     {Projector: p, Conn: func() *nats.Conn { return nil }, Replicas: 6},
+		"CompareEvery": {Projector: p, Conn: func() *nats.Conn { return nil }, CompareEvery: -1},
 	} {
 		if _, err := kvmirror.New(cfg); !errors.Is(err, kvmirror.ErrConfig) {
 			t.Errorf("%s: %v", name, err)
