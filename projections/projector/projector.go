@@ -91,6 +91,7 @@ type Projector struct {
 	writer  string       // what the names that this projector writes end in
 	keeping chan keep    // to be written down
 	resting atomic.Int64 // no snapshot before then, nanoseconds since 1970
+	readAt  atomic.Int64 // when somebody last looked at the views, the same
 
 	nextCheckpoint uint64 // no checkpoint below; belongs to the fold
 
@@ -149,6 +150,7 @@ func Open(cfg Config) (*Projector, error) {
 // View calls fn with the views at one position. The fold waits meanwhile: fn should take what it needs and return; what it
 // takes (nodes, histories) stays as it is afterwards. fn must not keep v, nor freeze or change it.
 func (p *Projector) View(fn func(v *projections.Views)) {
+	p.readAt.Store(p.cfg.Now().UnixNano())
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	fn(p.views)
