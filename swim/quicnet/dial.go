@@ -77,8 +77,7 @@ func (t *Transport) dialable(to swim.Peer) bool {
 // reachLocked sees to it that p has a link or a dial, unless its address must be spared or too many are being dialled. A
 // peer that is silent here and said to be elsewhere is looked for there.
 func (t *Transport) reachLocked(p *peer, to swim.Peer) {
-	moved := p.link != nil && p.link.addr != to.Addr && t.now()-p.link.lastHeard() > staleAfter
-	if p.dial != nil || p.link != nil && !moved {
+	if p.dial != nil || p.link != nil && !t.elsewhereLocked(p, to.Addr) {
 		return
 	}
 	if b, spared := t.backoffs[to.Addr]; spared && t.now() < b.until || len(t.dials) >= dialsMax {
@@ -98,7 +97,7 @@ func (t *Transport) startDialLocked(p *peer, to swim.Peer) *dial {
 	if p != nil {
 		// Making room may have closed the last link of this very peer and forgotten it.
 		t.peers[p.id] = p
-		p.dial = d
+		p.dial, p.looked = d, to.Addr
 	} else {
 		t.unnamed[to.Addr] = d
 	}
@@ -155,6 +154,9 @@ func (t *Transport) failed(d *dial, err error) {
 	t.undialLocked(d)
 	first := t.backOffLocked(d.to.Addr)
 	if p := t.peers[d.to.ID]; p != nil {
+		if p.looked == d.to.Addr {
+			p.looked = netip.AddrPort{}
+		}
 		if p.link == nil && p.dial == nil {
 			t.stats.lost.Add(uint64(p.queue.clear()))
 		}

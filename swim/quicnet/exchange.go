@@ -140,8 +140,7 @@ func (t *Transport) wayLocked(to swim.Peer) (*link, *dial) {
 	}
 	p := t.peerLocked(to.ID)
 	defer t.forgetLocked(p)
-	if p.link != nil && p.link.open() && p.link.doubt.Load() == 0 &&
-		(p.link.addr == to.Addr || t.now()-p.link.lastHeard() <= staleAfter) {
+	if p.link != nil && p.link.open() && p.link.doubt.Load() == 0 && !t.elsewhereLocked(p, to.Addr) {
 		return p.link, nil
 	}
 	if p.dial == nil {

@@ -26,6 +26,17 @@ type peer struct {
 	draining *link // superseded, still delivers
 	dial     *dial
 	queue    *queue
+
+	// A member may send from another address than it advertises. Then neither end's link bears the address that callers name,
+	// and looking for the peer there helps once.
+	looked netip.AddrPort // where it was dialled last, unless in vain
+	seen   netip.AddrPort // where it dialled from last: from elsewhere, it has moved, and is looked for again
+}
+
+// elsewhereLocked reports whether p is to be looked for at addr, though it has a link: it is silent there, and was not
+// found at addr before.
+func (t *Transport) elsewhereLocked(p *peer, addr netip.AddrPort) bool {
+	return p.link.addr != addr && p.looked != addr && t.now()-p.link.lastHeard() > staleAfter
 }
 
 // backoff spares an address whose dials fail.
@@ -69,6 +80,9 @@ func (t *Transport) admit(l *link, d *dial) error {
 	delete(t.backoffs, l.addr)
 	p := t.peerLocked(l.id)
 	t.links[l] = struct{}{}
+	if !l.dialled && l.addr != p.seen {
+		p.seen, p.looked = l.addr, netip.AddrPort{}
+	}
 	if old := p.link; old == nil || t.takesOver(l, old) {
 		p.link = l
 		if old != nil {

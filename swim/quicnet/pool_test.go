@@ -236,6 +236,42 @@ func TestMovedPeerIsFoundAtItsNewAddress(t *testing.T) {
 	})
 }
 
+// TestMembersThatAdvertiseOtherAddressesKeepTheirConnection: each sends from one address and is named by another, as behind
+// a wildcard bind or a translating router. Silence between their datagrams is no reason to connect anew each time.
+func TestMembersThatAdvertiseOtherAddressesKeepTheirConnection(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *wire, c *cluster) {
+		a, b := w.member(c, "a", 1), w.member(c, "b", 2)
+		named := func(m *member, n byte) swim.Peer {
+			addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 1, n}), 7946)
+			w.alias(addr, m.LocalAddr())
+			return swim.Peer{ID: m.id, Addr: addr}
+		}
+		toA, toB := named(a, 1), named(b, 2)
+		for i := range 20 {
+			a.Send(toB, fmt.Appendf(nil, "to b %d", i))
+			pass(staleAfter + 500*time.Millisecond)
+			b.Send(toA, fmt.Appendf(nil, "to a %d", i))
+			b.ask(toA, "state")
+			pass(staleAfter + 500*time.Millisecond)
+		}
+		if n, m := len(b.received()), len(a.received()); n != 20 || m != 20 {
+			t.Errorf("%d and %d datagrams came, want all", n, m)
+		}
+		if dials := a.Stats().Dials + b.Stats().Dials; dials > 3 {
+			t.Errorf("%d dials, want one and a look at each other's address", dials)
+		}
+
+		// One that has moved is still looked for.
+		w.lose(func(_, to netip.AddrPort, _ []byte) bool { return to == toB.Addr || to == b.LocalAddr() })
+		moved := w.member(c, "b", 3)
+		for range 6 {
+			a.Send(moved.peer(), []byte("where are you"))
+			pass(time.Second)
+		}
+		moved.hears("a", "where are you")
+	})
+}
+
 func TestPeersCertificateEndsItsConnection(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *wire, c *cluster) {
 		short := func(config *Config) { config.Credentials = c.identity("b", time.Minute) }

@@ -16,6 +16,7 @@ type wire struct {
 	mu      sync.Mutex
 	latency time.Duration
 	ends    map[netip.AddrPort]*end
+	aliases map[netip.AddrPort]netip.AddrPort               // addresses that others of the wire stand for
 	lost    func(from, to netip.AddrPort, data []byte) bool // nil loses nothing
 }
 
@@ -23,7 +24,7 @@ type wire struct {
 func inBubble(t *testing.T, test func(t *testing.T, w *wire, c *cluster)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &wire{latency: 10 * time.Millisecond, ends: map[netip.AddrPort]*end{}}
+		w := &wire{latency: 10 * time.Millisecond, ends: map[netip.AddrPort]*end{}, aliases: map[netip.AddrPort]netip.AddrPort{}}
 		test(t, w, newCluster(t, "test"))
 	})
 }
@@ -69,6 +70,13 @@ func (w *wire) plug(addr netip.AddrPort) *end {
 	return e
 }
 
+// alias lets what is sent to one address arrive at another; what comes back is from that one.
+func (w *wire) alias(addr, at netip.AddrPort) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.aliases[addr] = at
+}
+
 // lose makes the wire drop what cond says.
 func (w *wire) lose(cond func(from, to netip.AddrPort, data []byte) bool) {
 	w.mu.Lock()
@@ -112,6 +120,9 @@ func (e *end) WriteTo(b []byte, to net.Addr) (int, error) {
 func (w *wire) arrive(from *end, to netip.AddrPort, data []byte) {
 	w.mu.Lock()
 	target := w.ends[to]
+	if target == nil {
+		target = w.ends[w.aliases[to]]
+	}
 	w.mu.Unlock()
 	if target == nil {
 		select {
