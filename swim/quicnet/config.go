@@ -64,7 +64,8 @@ const (
 	protocolName = "rollcall/1" // ALPN
 
 	sendQueueMax = 32        // datagrams waiting for one peer: a few probe rounds; older ones are worthless
-	dialsMax     = 8         // dials in flight for datagrams: more at once are a storm, which more handshakes feed
+	dialsMax     = 8         // young dials in flight for datagrams: more at once are a storm, which more handshakes feed
+	silentMax    = 24        // dials in flight besides, older than dialFresh: nobody answers, so they cost no more CPU
 	backoffsMax  = 1024      // addresses whose last dial failed and that are spared for a moment
 	refusedMax   = 64        // reports of unreachable ports waiting to be looked at
 	streamsMax   = 8         // state exchanges that one peer may have open with us
@@ -72,19 +73,21 @@ const (
 	linkWindow   = 128 << 10 // bytes in flight to us on one connection
 	// With this the smallest ping, 16 bytes, makes a packet of 43: only longer ones than 42 are answered by a stateless reset.
 	connectionIDSize = 7
-	packetSize       = 1200             // UDP payload; every IPv6 path carries it, and 1,160 bytes of datagram fit
-	socketBuffer     = 2 << 20          // bytes asked for, each way
-	handshakeMax     = 2 * time.Second  // for one dial
-	idleMax          = 30 * time.Second // QUIC's own idle timeout, the backstop
-	recentlyUsed     = 10 * time.Second // a connection that carried something so recently is not counted as idle
-	tick             = time.Second      // between two looks at what has aged
-	drainFor         = time.Second      // a superseded connection still receives for so long
-	staleAfter       = 3 * time.Second  // silence after which a peer is looked for at the address the caller names
-	doubtFor         = 2 * time.Second  // a connection reported unreachable may prove for so long that it isn't
-	closeMax         = 2 * time.Second  // for Close
-	tellMax          = time.Second      // of that, for telling everybody
+	packetSize       = 1200                   // UDP payload; every IPv6 path carries it, and 1,160 bytes of datagram fit
+	socketBuffer     = 2 << 20                // bytes asked for, each way
+	handshakeMax     = 2 * time.Second        // for one dial
+	dialFresh        = 300 * time.Millisecond // after which a dial that is not through has most likely met nobody
+	idleMax          = 30 * time.Second       // QUIC's own idle timeout, the backstop
+	recentlyUsed     = 10 * time.Second       // a connection that carried something so recently is not counted as idle
+	tick             = time.Second            // between two looks at what has aged
+	drainFor         = time.Second            // a superseded connection still receives for so long
+	staleAfter       = 3 * time.Second        // silence after which a peer is looked for at the address the caller names
+	doubtFor         = 2 * time.Second        // a connection reported unreachable may prove for so long that it isn't
+	closeMax         = 2 * time.Second        // for Close
+	tellMax          = time.Second            // of that, for telling everybody
 	backoffMin       = 100 * time.Millisecond
 	backoffMax       = 2 * time.Second
+	failedLately     = 30 * time.Second // after a failed dial its address yields to others
 	halfOpenFactor   = 8
 )
 

@@ -5,13 +5,15 @@ import (
 	"net"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"rollcall/swim"
 )
 
 // dial is one handshake in flight. All who want the same peer wait for the same dial.
 type dial struct {
-	to      swim.Peer // an empty id stands for whoever answers
+	to      swim.Peer     // an empty id stands for whoever answers
+	began   time.Duration // since the epoch
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	waiting int32         // exchanges that will run on the link; guarded by the pool's mutex
@@ -39,8 +41,8 @@ func (t *Transport) Warm(to swim.Peer) {
 
 // Send queues one datagram for a peer and returns at once; see [agent.Transport]. Without a connection it waits in the
 // queue while one is dialled. It is dropped, and counted by reason, when it is empty or longer than swim.DatagramMax, when
-// the peer is no peer, when the last dial to its address failed less than a moment (0.1 to 2 s) ago, and when 8 other peers are
-// being dialled.
+// the peer is no peer, when the last dial to its address failed less than a moment (0.1 to 2 s) ago, and when 8 other peers
+// have begun to be dialled within 300 ms, or 32 are being dialled at all; for an address that failed within half a minute, 4 and 24.
 func (t *Transport) Send(to swim.Peer, datagram []byte) {
 	if len(datagram) == 0 || len(datagram) > swim.DatagramMax {
 		t.stats.oversize.Add(1)
@@ -80,10 +82,26 @@ func (t *Transport) reachLocked(p *peer, to swim.Peer) {
 	if p.dial != nil || p.link != nil && !t.elsewhereLocked(p, to.Addr) {
 		return
 	}
-	if b, spared := t.backoffs[to.Addr]; spared && t.now() < b.until || len(t.dials) >= dialsMax {
+	if b, failed := t.backoffs[to.Addr]; failed && t.now() < b.until || t.crowdedLocked(failed) {
 		return
 	}
 	t.startDialLocked(p, to)
+}
+
+// crowdedLocked reports whether enough is being dialled for datagrams. Hosts that answer nobody, when they are many, shall
+// not keep the others out: their dials soon count for nothing, and addresses that failed lately leave room for those
+// that did not.
+func (t *Transport) crowdedLocked(failed bool) bool {
+	young, room := dialsMax, dialsMax+silentMax
+	if failed {
+		young, room = dialsMax/2, silentMax
+	}
+	for d := range t.dials {
+		if t.now()-d.began < dialFresh {
+			young--
+		}
+	}
+	return young <= 0 || len(t.dials) >= room
 }
 
 // startDialLocked begins to dial; p is nil when nobody in particular is dialled. Without room it returns nil.
@@ -91,7 +109,7 @@ func (t *Transport) startDialLocked(p *peer, to swim.Peer) *dial {
 	if !t.makeRoomLocked() {
 		return nil
 	}
-	d := &dial{to: to, done: make(chan struct{})}
+	d := &dial{to: to, began: t.now(), done: make(chan struct{})}
 	d.ctx, d.cancel = context.WithCancelCause(t.ctx)
 	t.dials[d] = struct{}{}
 	if p != nil {
@@ -170,11 +188,14 @@ func (t *Transport) failed(d *dial, err error) {
 }
 
 // backOffLocked spares an address for 100 ms after a first failure and twice as long after each further one, up to 2 s.
-// It reports whether it was the first.
+// It reports whether it was the first of an episode, which ends when the address is not dialled for 2 s more.
 func (t *Transport) backOffLocked(addr netip.AddrPort) (first bool) {
 	b, known := t.backoffs[addr]
 	if !known && len(t.backoffs) >= backoffsMax {
 		clear(t.backoffs) // so many dead addresses: starting over costs a dial each
+	}
+	if t.now()-b.until > backoffMax {
+		b.failures = 0
 	}
 	b.until = t.now() + min(backoffMin<<min(b.failures, 8), backoffMax)
 	b.failures++

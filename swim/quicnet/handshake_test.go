@@ -88,6 +88,48 @@ func TestWarmDialsAheadOfTheFirstDatagram(t *testing.T) {
 	})
 }
 
+// TestDarkHostsKeepNobodyOut: whoever is there is reached within a second, with a datagram every 100 ms, however many others
+// are dialled all the time and answer nothing.
+func TestDarkHostsKeepNobodyOut(t *testing.T) {
+	for _, dark := range []int{24, 100} {
+		t.Run(fmt.Sprint(dark), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *wire, c *cluster) {
+				a := w.member(c, "a", 1)
+				w.lose(func(_, to netip.AddrPort, _ []byte) bool { return to.Addr().As4()[2] == 1 })
+				ping := func() {
+					for i := range dark {
+						addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 1, byte(i)}), 7946)
+						a.Send(swim.Peer{ID: swim.ID(fmt.Sprintf("dark%d", i)), Addr: addr}, []byte("ping"))
+					}
+				}
+				for range 100 { // 10 s: each was dialled in vain before
+					ping()
+					pass(100 * time.Millisecond)
+					if n := len(a.dialling()); n > dialsMax+silentMax {
+						t.Fatalf("%d dials in flight (I15)", n)
+					}
+				}
+				var strangers []*member
+				for i := range byte(8) {
+					strangers = append(strangers, w.member(c, fmt.Sprintf("m%d", i), 100+i))
+				}
+				for range 10 {
+					ping()
+					for _, m := range strangers {
+						a.Send(m.peer(), []byte("hello"))
+					}
+					pass(100 * time.Millisecond)
+				}
+				for _, m := range strangers {
+					if len(m.received()) == 0 {
+						t.Errorf("%s was not reached within a second", m.id)
+					}
+				}
+			})
+		})
+	}
+}
+
 // TestFullPoolRefusesAndRecovers: connections that all carry an exchange are not closed for a newcomer, and the slots come
 // back when the exchanges end by their own limit.
 func TestFullPoolRefusesAndRecovers(t *testing.T) {

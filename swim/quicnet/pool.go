@@ -208,7 +208,7 @@ func (t *Transport) age() {
 		}
 	}
 	for addr, b := range t.backoffs {
-		if now-b.until > backoffMax {
+		if now-b.until > failedLately {
 			delete(t.backoffs, addr)
 		}
 	}

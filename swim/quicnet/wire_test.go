@@ -204,3 +204,13 @@ func (m *member) dialledBy(peer swim.ID) swim.ID {
 		return peer
 	}
 }
+
+// dialling is whom m is dialling.
+func (m *member) dialling() (to []swim.Peer) {
+	m.Transport.mu.Lock()
+	defer m.Transport.mu.Unlock()
+	for d := range m.dials {
+		to = append(to, d.to)
+	}
+	return to
+}
