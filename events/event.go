@@ -92,6 +92,9 @@ type Recorded struct {
 	Mismatch string
 }
 
+// Mark returns rec's place in its log.
+func (rec Recorded) Mark() Mark { return Mark{Position: rec.Position, Stored: rec.Stored} }
+
 // IDMax is the longest id, in bytes.
 const IDMax = 64
 

@@ -27,9 +27,9 @@ type Log interface {
 	LastOfGroup(ctx context.Context, group string) (Recorded, error)
 
 	// Subscribe yields the events that pass filter in position order, each once, across reconnects and server restarts,
-	// until ctx ends or the loop breaks. An event that cannot be decoded is yielded with its position and a *DecodeError,
-	// and the sequence goes on; any other error is the last thing yielded: ErrIncomplete when the log no longer
-	// reaches back to from, ErrReplaced when it is not the log it was.
+	// until ctx ends or the loop breaks. An event that cannot be decoded is yielded with its position, when it was stored and a
+	// *DecodeError, and the sequence goes on; any other error is the last thing yielded: ErrIncomplete when the log no longer
+	// reaches back to from, ErrReplaced when it is not the log it was: that of from.Seen, or that which was yielded so far.
 	Subscribe(ctx context.Context, filter Filter, from From) iter.Seq2[Recorded, error]
 
 	// Info describes the log as it is now.
@@ -64,6 +64,15 @@ type From struct {
 	Position uint64    // first position wanted, when not 0
 	Time     time.Time // first event stored at or after this time, when not zero
 	Now      bool      // only what is appended from now on
+	Seen     Mark      // what the reader has read of this log, by an earlier subscription; zero: nothing
+}
+
+// Mark is a place in a log: an event's position, and when the log stored it there, to the nanosecond. A log that was deleted
+// and made again, or restored from an older copy, and has grown since holds another event there, stored at another time:
+// the mark of what was read last tells it from the log that was read, whatever it calls itself.
+type Mark struct {
+	Position uint64
+	Stored   time.Time
 }
 
 // Sentinels of Log. Each says whether the log changed and whether to try again.

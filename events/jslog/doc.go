@@ -18,7 +18,8 @@
 //
 // A subscription yields each position once and in order (I10), across reconnects, server restarts and lost consumers: it
 // reads through a consumer of its own that starts at an explicit position, and after any trouble makes another one behind
-// the last event yielded. It looks at which stream it reads from each time.
+// the last event yielded. It looks each time at which stream it reads from, and that the event read last is still in its
+// place: a stream that was restored from a backup is as old as it was.
 //
 // # Availability
 //

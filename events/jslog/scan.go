@@ -34,7 +34,7 @@ func (l *Log) Scan(ctx context.Context, last uint64) iter.Seq2[Message, error] {
 		}
 		r := &reader{log: l, until: last}
 		r.take = func(m message) error {
-			r.next = m.Sequence + 1
+			r.pass(m)
 			switch {
 			case m.Sequence > last || !yield(Message{m.Sequence, m.Subject, m.Data, m.Time.UTC()}, nil) || m.Sequence == last:
 				return errEnough

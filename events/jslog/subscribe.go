@@ -47,7 +47,7 @@ func (l *Log) Subscribe(ctx context.Context, filter events.Filter, from events.F
 			yield(events.Recorded{}, fmt.Errorf("subscribe: %w", err))
 			return
 		}
-		r := &reader{log: l, subject: subject, from: from}
+		r := &reader{log: l, subject: subject, from: from, seen: from.Seen}
 		r.take = func(m message) error { return r.deliver(m, yield) }
 		if err := r.run(ctx); err != nil {
 			yield(events.Recorded{}, fmt.Errorf("subscribe: %w", err))
@@ -112,11 +112,12 @@ type reader struct {
 	take     func(message) error // what to do with the next message; it moves next on
 	subject  string              // filter; empty for all
 	from     events.From
-	identity string    // of the stream it began on; empty before it began
-	next     uint64    // the position wanted next; never 0 once it began
-	since    time.Time // nothing stored before is wanted; zero once something passed
-	until    uint64    // the last position wanted; 0 for whatever comes
-	short    int       // looks in a row at which the stream ended before next, or before until
+	identity string      // of the stream it began on; empty before it began
+	next     uint64      // the position wanted next; never 0 once it began
+	seen     events.Mark // the last event read, here or before; zero: none
+	since    time.Time   // nothing stored before is wanted; zero once something passed
+	until    uint64      // the last position wanted; 0 for whatever comes
+	short    int         // looks in a row at which the stream ended before next, or before until
 }
 
 // read finds its place and takes from there until something happens, which it returns.
@@ -153,19 +154,46 @@ func (r *reader) place(ctx context.Context, k *link, info *jetstream.StreamInfo)
 		r.identity = identity(info)
 	}
 	first, last := max(1, info.State.FirstSeq), info.State.LastSeq
+	reached := max(r.next-1, r.seen.Position)
 	switch {
 	case identity(info) != r.identity:
 		return fmt.Errorf("%w: stream %s was made at %s, the one before at %s",
 			events.ErrReplaced, info.Config.Name, identity(info), r.identity)
-	case r.next > last+1:
+	case reached > last:
 		if r.behind(info) {
 			return fmt.Errorf("%w: the leader has only %d events so far", events.ErrUnavailable, last)
 		}
-		return fmt.Errorf("%w: stream %s ends at position %d, before %d", events.ErrReplaced, info.Config.Name, last, r.next)
+		return fmt.Errorf("%w: stream %s ends at position %d, and was read up to %d", events.ErrReplaced, info.Config.Name, last, reached)
 	case r.next < first:
 		return fmt.Errorf("%w: the log starts at position %d, wanted %d", events.ErrIncomplete, first, r.next)
+	case r.seen.Position >= first:
+		return r.recognize(ctx, k)
 	}
 	return nil
+}
+
+// recognize makes sure that the stream still holds the event read last. One that was restored from an older copy is as old
+// as the one that was lost; what came after the copy was made is not the same.
+func (r *reader) recognize(ctx context.Context, k *link) error {
+	m, err := r.log.get(ctx, k, messageGet{Sequence: r.seen.Position})
+	switch {
+	case errors.Is(err, events.ErrNotFound):
+		return fmt.Errorf("%w: position %d, which was read, is missing", events.ErrIncomplete, r.seen.Position)
+	case err != nil:
+		return err
+	case !m.Time.Equal(r.seen.Stored):
+		return fmt.Errorf("%w: position %d was stored at %s, what was read there at %s: it was restored from an older copy, or made again",
+			events.ErrReplaced, r.seen.Position, m.Time.UTC().Format(time.RFC3339Nano), r.seen.Stored.UTC().Format(time.RFC3339Nano))
+	}
+	return nil
+}
+
+// pass moves on behind m.
+func (r *reader) pass(m message) {
+	r.next = m.Sequence + 1
+	if m.Sequence > r.seen.Position {
+		r.seen = events.Mark{Position: m.Sequence, Stored: m.Time}
+	}
 }
 
 // behind reports whether a stream that was found too short may be so because its leader has yet to catch up.
@@ -279,7 +307,7 @@ func (r *reader) deliver(m message, yield func(events.Recorded, error) bool) err
 	if r.subject == "" && m.Sequence != r.next {
 		return fmt.Errorf("%w: positions %d to %d are missing", events.ErrIncomplete, r.next, m.Sequence-1)
 	}
-	r.next = m.Sequence + 1
+	r.pass(m)
 	if m.Time.Before(r.since) {
 		return nil
 	}

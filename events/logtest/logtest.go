@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T, cluster string) events.Log) {
 		{"clusters are apart", testClusters},
 		{"subscribe from a position", testFromPosition},
 		{"subscribe from beyond the end", testFromBeyond},
+		{"subscribe to the log that was read before", testFromSeen},
 		{"subscribe from a time", testFromTime},
 		{"subscribe from now", testFromNow},
 		{"subscribe with a filter", testFilter},

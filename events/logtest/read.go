@@ -2,6 +2,7 @@ package logtest
 
 import (
 	"context"
+	"errors"
 	"sort"
 	"testing"
 	"time"
@@ -92,6 +93,46 @@ func testFromBeyond(t *testing.T, open Open) {
 	wantError(t, it.err, events.ErrReplaced, "subscription from position 4 of a log that ends at 2")
 	if it, ok := f.next(t); ok {
 		t.Fatalf("subscription goes on after its last error with %+v", it)
+	}
+}
+
+// testFromSeen: a reader goes on in the log that it knows, and in no other.
+func testFromSeen(t *testing.T, open Open) {
+	log, other := open(t, cluster), open(t, cluster+"-2")
+	appendSome(t, log, "n1", 0, 5)
+	f := follow(t, log, events.Filter{}, events.From{})
+	var seen events.Mark
+	for position := uint64(1); position <= 3; position++ {
+		seen = f.want(t, position).Mark()
+	}
+	f.end(t)
+	for _, from := range []uint64{1, 3, 4, 5} {
+		f := follow(t, log, events.Filter{}, events.From{Position: from, Seen: seen})
+		for position := from; position <= 5; position++ {
+			f.want(t, position)
+		}
+		f.end(t)
+	}
+	another := event(events.Joined, "n1", 1)
+	another.Cluster = cluster + "-2"
+	mustAppend(t, other, another, 0)
+	all, some := events.Filter{}, events.Filter{Node: "n1"}
+	foreign := events.Mark{Position: 3, Stored: seen.Stored.Add(-1)}
+	for what, c := range map[string]struct {
+		log    events.Log
+		filter events.Filter
+		from   events.From
+	}{
+		"another event there":        {log, all, events.From{Position: 4, Seen: foreign}},
+		"and from before it":         {log, all, events.From{Position: 2, Seen: foreign}},
+		"and with a filter":          {log, some, events.From{Position: 4, Seen: foreign}},
+		"a log that ends before":     {other, all, events.From{Position: 4, Seen: seen}},
+		"the beginning of a shorter": {other, all, events.From{Position: 1, Seen: seen}},
+	} {
+		f := follow(t, c.log, c.filter, c.from)
+		if it, ok := f.next(t); !ok || !errors.Is(it.err, events.ErrReplaced) {
+			t.Errorf("%s: subscription yields position %d, error %v (running: %v); want ErrReplaced", what, it.rec.Position, it.err, ok)
+		}
 	}
 }
 

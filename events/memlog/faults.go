@@ -1,5 +1,10 @@
 package memlog
 
+import (
+	"maps"
+	"slices"
+)
+
 // SetAvailable takes the log away or brings it back. While it is away every call answers events.ErrUnavailable and
 // stores nothing, and subscriptions stand still.
 func (l *Log) SetAvailable(available bool) {
@@ -51,6 +56,21 @@ func (l *Log) Trim(first uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.first = max(l.first, min(first, uint64(len(l.stored))+1))
+	l.wake()
+}
+
+// Restore puts an older copy of the log in its place, which ends at position last: what came after is lost, and the identity
+// stays. Subscriptions that have read further end with events.ErrReplaced.
+func (l *Log) Restore(last uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	kept := l.stored[:min(last, uint64(len(l.stored)))]
+	l.stored = slices.Clone(kept)
+	l.last = make(map[string]uint64)
+	for i, e := range kept {
+		l.note(e.subject, uint64(i)+1)
+	}
+	maps.DeleteFunc(l.ids, func(_ string, position uint64) bool { return position > uint64(len(kept)) })
 	l.wake()
 }
 

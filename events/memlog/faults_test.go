@@ -219,6 +219,43 @@ func TestReplace(t *testing.T) {
 	})
 }
 
+// I10: what was read ends where the copy parts from it, however long the log is by then.
+func TestRestore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := memlog.New("c")
+		before, err := log.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := checkFailed("n1")
+		if _, err := log.Append(t.Context(), kept, 0); err != nil {
+			t.Fatal(err)
+		}
+		mustAppend(t, log, "n2", mustAppend(t, log, "n2", 0))
+		var last error
+		go func() {
+			for _, err := range log.Subscribe(t.Context(), events.Filter{}, events.From{}) {
+				last = err
+			}
+		}()
+		synctest.Wait()
+		log.Restore(1)
+		mustAppend(t, log, "n2", 0)
+		mustAppend(t, log, "n3", 0)
+		mustAppend(t, log, "n1", 1)
+		synctest.Wait()
+		if !errors.Is(last, events.ErrReplaced) {
+			t.Errorf("subscription ends with %v, want ErrReplaced", last)
+		}
+		if _, err := log.Append(t.Context(), kept, 4); !errors.Is(err, events.ErrDuplicate) {
+			t.Errorf("event of the copy again: error %v, want ErrDuplicate", err)
+		}
+		if after, err := log.Info(t.Context()); err != nil || after.Identity != before.Identity || after.Last != 4 {
+			t.Errorf("info %+v, error %v; want identity %s, ending at 4", after, err, before.Identity)
+		}
+	})
+}
+
 // TestFromTimeToCome: what is stored before the time asked for is not yielded, though it is stored later than now.
 func TestFromTimeToCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -9,7 +9,7 @@
 // on request, each failure as a server would show it: it goes away ([Log.SetAvailable]), stores and loses the answer
 // ([Log.LoseAck]), is full ([Log.SetFull]), answers a retry with a conflict ([Log.SetConflictFirst]), denies an author
 // ([Log.Deny]), holds what no author of ours wrote ([Log.Inject]), forgets its beginning ([Log.Trim]), is replaced
-// ([Log.Replace]). It starts no goroutine. Nothing is ever removed: it is for tests, not for service.
+// ([Log.Replace]), is restored from an older copy ([Log.Restore]). It starts no goroutine. Nothing is ever removed: it is for tests, not for service.
 package memlog
 
 import (
@@ -32,6 +32,7 @@ type Log struct {
 	mu            sync.Mutex
 	identity      string
 	stored        []entry           // the event at position p is stored[p-1]
+	newest        time.Time         // when an event was last stored, in whatever was the log then
 	first         uint64            // position of the oldest event still readable
 	ids           map[string]uint64 // event id to position
 	last          map[string]uint64 // position of the newest event, by the filter of its node or group
@@ -126,13 +127,23 @@ func (l *Log) admit(ev events.Event, expect uint64) error {
 
 // store appends without a question. l.mu is held.
 func (l *Log) store(subject string, body []byte) uint64 {
-	l.stored = append(l.stored, entry{subject: subject, body: body, stored: time.Now().UTC()})
+	now := time.Now().UTC()
+	if !now.After(l.newest) {
+		now = l.newest.Add(1) // no two events are stored at once, also where time stands still
+	}
+	l.newest = now
+	l.stored = append(l.stored, entry{subject: subject, body: body, stored: now})
 	position := uint64(len(l.stored))
+	l.note(subject, position)
+	l.wake()
+	return position
+}
+
+// note remembers that the newest event about what subject names is at position. l.mu is held.
+func (l *Log) note(subject string, position uint64) {
 	if ev, err := events.ParseSubject(subject); err == nil || errors.Is(err, events.ErrUnknownKind) {
 		l.last[events.Expectation(ev)] = position
 	}
-	l.wake()
-	return position
 }
 
 // wake lets every subscription look again. l.mu is held.

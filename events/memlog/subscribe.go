@@ -12,68 +12,83 @@ import (
 // Subscribe implements [events.Log]. While the log is away the sequence waits; it does not end.
 func (l *Log) Subscribe(ctx context.Context, filter events.Filter, from events.From) iter.Seq2[events.Recorded, error] {
 	return func(yield func(events.Recorded, error) bool) {
-		identity, position, err := l.start(ctx, from)
-		if err != nil {
-			if ctx.Err() == nil {
-				yield(events.Recorded{}, fmt.Errorf("subscribe: %w", err))
+		p, err := l.start(ctx, from)
+		for ; err == nil; p.next++ {
+			var e entry
+			if e, err = l.await(ctx, p); err != nil {
+				break
 			}
-			return
-		}
-		for ; ; position++ {
-			e, err := l.await(ctx, identity, position)
-			if err != nil {
-				if ctx.Err() == nil {
-					yield(events.Recorded{}, fmt.Errorf("subscribe: %w", err))
-				}
-				return
+			if p.next > p.seen.Position {
+				p.seen = events.Mark{Position: p.next, Stored: e.stored}
 			}
 			if e.stored.Before(from.Time) || !wanted(filter, e.subject) {
 				continue
 			}
-			if rec, err := e.decode(position); !yield(rec, err) {
+			if rec, err := e.decode(p.next); !yield(rec, err) {
 				return
 			}
+		}
+		if ctx.Err() == nil {
+			yield(events.Recorded{}, fmt.Errorf("subscribe: %w", err))
 		}
 	}
 }
 
-// start waits for the log and returns which log it is and the first position to read.
-func (l *Log) start(ctx context.Context, from events.From) (identity string, position uint64, err error) {
+// place is where a subscription stands.
+type place struct {
+	identity string
+	next     uint64      // position to read next
+	seen     events.Mark // what was read last
+}
+
+// start waits for the log and returns the place to read from.
+func (l *Log) start(ctx context.Context, from events.From) (place, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.waitWhile(ctx, func() bool { return l.away }); err != nil {
-		return "", 0, err
+		return place{}, err
 	}
-	end := uint64(len(l.stored)) + 1
+	p := place{identity: l.identity, next: max(1, from.Position), seen: from.Seen}
 	switch {
 	case from.Now:
-		return l.identity, end, nil
+		p.next = uint64(len(l.stored)) + 1
 	case !from.Time.IsZero():
 		i := sort.Search(len(l.stored), func(i int) bool { return !l.stored[i].stored.Before(from.Time) })
-		return l.identity, uint64(i) + 1, nil
-	case from.Position > end:
-		return "", 0, fmt.Errorf("%w: it ends at position %d, before %d", events.ErrReplaced, end-1, from.Position)
-	default:
-		return l.identity, max(1, from.Position), nil
+		p.next = uint64(i) + 1
 	}
+	return p, nil
 }
 
-// await returns the event at position once it is there and the log is not away.
-func (l *Log) await(ctx context.Context, identity string, position uint64) (entry, error) {
+// await returns the event at p once it is there and the log is not away.
+func (l *Log) await(ctx context.Context, p place) (entry, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	err := l.waitWhile(ctx, func() bool {
-		return l.away || l.identity == identity && position >= l.first && position > uint64(len(l.stored))
+		return l.away || p.next > uint64(len(l.stored)) && l.goesOn(p) == nil
 	})
-	switch {
-	case err != nil:
-		return entry{}, err
-	case l.identity != identity:
-		return entry{}, events.ErrReplaced
-	case position < l.first:
-		return entry{}, fmt.Errorf("%w: the log starts at position %d, wanted %d", events.ErrIncomplete, l.first, position)
+	if err == nil {
+		err = l.goesOn(p)
 	}
-	return l.stored[position-1], nil
+	if err != nil {
+		return entry{}, err
+	}
+	return l.stored[p.next-1], nil
+}
+
+// goesOn says what is against reading on from p. l.mu is held.
+func (l *Log) goesOn(p place) error {
+	end, reached := uint64(len(l.stored)), max(p.next-1, p.seen.Position)
+	switch {
+	case l.identity != p.identity:
+		return events.ErrReplaced
+	case reached > end:
+		return fmt.Errorf("%w: it ends at position %d, and was read up to %d", events.ErrReplaced, end, reached)
+	case p.next < l.first:
+		return fmt.Errorf("%w: the log starts at position %d, wanted %d", events.ErrIncomplete, l.first, p.next)
+	case p.seen.Position >= l.first && !l.stored[p.seen.Position-1].stored.Equal(p.seen.Stored):
+		return fmt.Errorf("%w: position %d is not what was read there", events.ErrReplaced, p.seen.Position)
+	}
+	return nil
 }
 
 // waitWhile returns when blocked, called with l.mu held, is false, or with the error of ctx. l.mu is held before and after.

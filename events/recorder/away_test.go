@@ -166,6 +166,87 @@ func TestLogReplaced(t *testing.T) {
 	})
 }
 
+// What is read after an interruption, or by another Run, may be another log by then, and longer: its events and those of the
+// first make no roll together.
+func TestLogReplacedUnseen(t *testing.T) {
+	for name, change := range map[string]func(*memlog.Log){
+		"made again":                  (*memlog.Log).Replace,
+		"restored from an older copy": func(log *memlog.Log) { log.Restore(1) },
+	} {
+		change := func(log *memlog.Log) {
+			change(log)
+			for i := range 5 {
+				id := fmt.Sprintf("x%d", i)
+				inject(t, log, events.Joined, id, id, 1)
+			}
+		}
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, log *memlog.Log) {
+				broken := &brokenLog{Log: log, after: 3, meanwhile: func() { change(log) }}
+				m := start(t, broken, "m0")
+				m.record(joined("m0"))
+				m.drained()
+				inject(t, log, events.Joined, "a", "a", 1)
+				inject(t, log, events.Joined, "b", "b", 1)
+				wantReplaced(t, m)
+			})
+			bubble(t, func(t *testing.T, log *memlog.Log) {
+				m := start(t, log, "m0")
+				m.record(joined("m0"))
+				m.drained()
+				inject(t, log, events.Joined, "a", "a", 1)
+				synctest.Wait()
+				m.cancel()
+				<-m.done
+				change(log)
+				m.runAgain()
+				wantReplaced(t, m)
+			})
+		})
+	}
+}
+
+func wantReplaced(t *testing.T, m *member) {
+	t.Helper()
+	select {
+	case <-m.done:
+	case <-time.After(time.Minute): // it goes on
+		m.cancel()
+		<-m.done
+	}
+	for _, n := range m.Nodes() {
+		if n.ID[0] == 'x' {
+			t.Errorf("the roll has %s of the second log", n.ID)
+		}
+	}
+	if !errors.Is(m.err, events.ErrReplaced) {
+		t.Errorf("Run: %v, want %v", m.err, events.ErrReplaced)
+	}
+}
+
+// brokenLog ends its first subscription behind a position, with a stream that is not to be used, and something happens.
+type brokenLog struct {
+	*memlog.Log
+	after     uint64
+	meanwhile func()
+}
+
+func (l *brokenLog) Subscribe(ctx context.Context, f events.Filter, from events.From) iter.Seq2[events.Recorded, error] {
+	return func(yield func(events.Recorded, error) bool) {
+		for rec, err := range l.Log.Subscribe(ctx, f, from) {
+			if !yield(rec, err) {
+				return
+			}
+			if rec.Position == l.after && l.meanwhile != nil {
+				l.meanwhile()
+				l.meanwhile = nil
+				yield(events.Recorded{}, events.ErrDenied)
+				return
+			}
+		}
+	}
+}
+
 // A subscription that ends for a reason that can be put right is taken up where it was, each event once (I10).
 func TestReadingInterrupted(t *testing.T) {
 	bubble(t, func(t *testing.T, log *memlog.Log) {

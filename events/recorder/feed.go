@@ -33,7 +33,7 @@ func (r *Recorder) feed(ctx context.Context) error {
 
 // subscribe folds until the subscription ends and returns why it did.
 func (r *Recorder) subscribe(ctx context.Context) error {
-	from := events.From{Position: r.Position() + 1}
+	from := events.From{Position: r.Position() + 1, Seen: r.seen} // one roll is of one log, however often reading begins anew
 	for rec, err := range r.cfg.Log.Subscribe(ctx, events.Filter{}, from) {
 		var unreadable *events.DecodeError
 		switch {
@@ -44,6 +44,7 @@ func (r *Recorder) subscribe(ctx context.Context) error {
 		default:
 			r.fold(rec)
 		}
+		r.seen = rec.Mark()
 	}
 	return errors.New("the subscription ended")
 }

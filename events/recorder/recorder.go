@@ -91,6 +91,7 @@ type Recorder struct {
 	mu      sync.Mutex
 	roll    *events.Roll
 	fed     uint64              // newest position read, folded or not
+	seen    events.Mark         // of fed: the log that was read is known by it; the feed's alone
 	moved   chan struct{}       // closed when fed rises; nil when nobody waits
 	newer   newerEvents         // what only a newer version can read
 	said    map[string]uint64   // node to the newest incarnation that the log has us accuse
