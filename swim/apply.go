@@ -148,7 +148,7 @@ func (n *Node) applyAlive(m *member, u *update, o origin) {
 		return
 	}
 	before, retagged := m.state, !equalTags(u.tags, m.tags())
-	mine := m.suspicion != nil && m.suspicion.mine
+	answers := before == Suspect && m.suspicion.mine // our own accusation, still open
 	moved := m.addr() != u.addr
 	m.place = placeOf(u.addr)
 	if retagged {
@@ -159,7 +159,7 @@ func (n *Node) applyAlive(m *member, u *update, o origin) {
 	if m.edge != nil && (moved || before != Alive) {
 		m.edge.rtt = roundTrip{} // perhaps another process; its first round trip is a handshake again
 	}
-	if mine {
+	if answers && !moved {
 		n.holdBack(m)
 	}
 	t := Transition{Author: m.id, Evidence: Evidence{Previous: previous}}
@@ -177,14 +177,6 @@ func (n *Node) applyAlive(m *member, u *update, o origin) {
 		priority = Critical
 	}
 	n.spread(m, priority, o)
-}
-
-// holdBack keeps an accuser that was refuted from accusing the same member again for a few periods, doubling each time
-// (detection rule 7): a link that is bad for this member alone must not keep the cluster busy.
-func (n *Node) holdBack(m *member) {
-	e := n.edgeOf(m)
-	e.refuted = min(e.refuted+1, 5)
-	e.backoff = n.now + n.cfg.ProtocolPeriod<<e.refuted
 }
 
 func (n *Node) applySuspect(m *member, u *update, o origin) {

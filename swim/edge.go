@@ -22,7 +22,8 @@ type edge struct {
 	unanswered int           // pings of that probe
 	mute       time.Duration // when it was last asked as a relay and kept silent
 	backoff    time.Duration // no accusation until then: the last ones were refuted
-	refuted    uint8         // accusations of ours refuted in a row
+	refutedAt  time.Duration // the last of them
+	refuted    uint8         // how many of ours were, less those forgotten
 	recheck    uint64        // timer: does its digest still differ
 	hinted     time.Duration // when the transport's last hint was followed
 	believe    uint64        // timer: its verdict, heard from others, waits for our own probe
