@@ -158,6 +158,7 @@ func (n *Node) applyAlive(m *member, u *update, o origin) {
 	n.adopt(m, u.claim)
 	if m.edge != nil && (moved || before != Alive) {
 		m.edge.rtt = roundTrip{} // perhaps another process; its first round trip is a handshake again
+		m.edge.forgetRhythm()
 	}
 	if answers && !moved {
 		n.holdBack(m)

@@ -15,8 +15,9 @@ type edge struct {
 	timer    uint64 // its next regular probe
 	probe    int32  // its running probe; noRef when none
 	rtt      roundTrip
-	phi      *PhiDetector // of its acks; nil until the first
-	silent   bool         // its present silence was reported
+	phi      *PhiDetector  // of its acks; nil until the first
+	beat     time.Duration // the cycle at which phi learned; 0: nothing learned
+	silent   bool          // its present silence was reported
 
 	missed     time.Duration // when a ping of ours last went unanswered, with nothing heard since
 	unanswered int           // pings of that probe

@@ -2,7 +2,7 @@ package swim
 
 // checkHealth looks at the silence of every member that this one observes. A silence that is too unlikely is put on record
 // with its φ and brings a probe forward; suspicion still takes what probes and relays say (requirements 1.10). Each
-// silence is reported once.
+// silence is reported once, and a member that is heard by other means than its acks is not silent.
 func (n *Node) checkHealth() {
 	n.healthTimer = n.timers.arm(timerHealth, noRef, n.now+n.cfg.HealthInterval)
 	if n.going.leaving || !n.mayJudge() {
@@ -10,11 +10,11 @@ func (n *Node) checkHealth() {
 	}
 	for _, ref := range n.observed {
 		m := n.members[ref]
-		if m == nil || m.state != Alive || m.edge.phi == nil || m.edge.silent {
+		if m == nil || m.state != Alive || m.edge.phi == nil || m.edge.silent || n.offbeat(m.edge) {
 			continue
 		}
 		level := m.edge.phi.Phi(n.now, n.cfg.ProtocolPeriod/2)
-		if level < PhiThreshold {
+		if level < PhiThreshold || n.now-m.heard < n.cycle() {
 			continue
 		}
 		m.edge.silent = true
@@ -25,7 +25,8 @@ func (n *Node) checkHealth() {
 	}
 }
 
-// arrived feeds the φ detector of an edge: an observer hears its target's acks at a steady rate.
+// arrived feeds the φ detector of an edge: an observer hears its target's acks at a steady rate. What was learned before a
+// silence that was reported, or to another beat, says nothing of the next intervals, and a gap is none.
 func (e *edge) arrived(n *Node) {
 	if !e.observed {
 		return
@@ -33,6 +34,26 @@ func (e *edge) arrived(n *Node) {
 	if e.phi == nil {
 		e.phi = new(PhiDetector)
 	}
+	if e.silent || n.offbeat(e) {
+		e.forgetRhythm()
+	}
+	if e.beat == 0 {
+		e.beat = n.cycle()
+	}
 	e.phi.Heard(n.now)
-	e.silent = false
+}
+
+// offbeat reports whether an edge is probed at another rate than the one that its detector has learned: in a mesh the rate
+// follows the number of members. One member more or less is within the deviation that φ allows.
+func (n *Node) offbeat(e *edge) bool {
+	return e.beat != 0 && (n.cycle()-e.beat).Abs() > n.cfg.ProtocolPeriod
+}
+
+// forgetRhythm makes the φ detector of an edge learn anew: the acks were interrupted, and a gap that counted as an interval
+// would hide every silence for as long as it is in the window.
+func (e *edge) forgetRhythm() {
+	if e.phi != nil {
+		*e.phi = PhiDetector{}
+	}
+	e.beat, e.silent = 0, false
 }

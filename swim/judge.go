@@ -36,6 +36,11 @@ func (n *Node) noticeStall() {
 	for i := range n.probes {
 		n.restart(int32(i))
 	}
+	for _, ref := range n.observed {
+		if m := n.members[ref]; m != nil && m.edge != nil {
+			m.edge.forgetRhythm()
+		}
+	}
 	for i := range n.relayed {
 		// Too old to say anything about the target; the requester counts this as silence.
 		n.relayed[i].timer = 0

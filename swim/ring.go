@@ -112,7 +112,8 @@ func (n *Node) refreshEdges() {
 	}
 	for _, ref := range n.observed {
 		if m := n.members[ref]; m != nil && m.edge != nil && m.edge.mark != n.edgeMark {
-			m.edge.observed, m.edge.timer = false, 0
+			m.edge.observed, m.edge.timer, m.edge.phi = false, 0, nil
+			m.edge.forgetRhythm()
 		}
 	}
 	n.observed, n.next = n.next, n.observed

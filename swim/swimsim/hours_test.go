@@ -89,3 +89,27 @@ func TestEarlierSuspicionsDoNotHideACrash(t *testing.T) {
 		}
 	}
 }
+
+// A cluster that grows fast is well: nobody in it is held silent because its members ask more seldom than they did (I13).
+func TestFastGrowthIsNoSilence(t *testing.T) {
+	for _, from := range []int{3, 5, 10} {
+		w := swimsim.New(swimsim.Config{Seed: 1, Checked: true, Watch: func(o swimsim.Observation) {
+			if o.Kind == swim.TransitionHealthCheckFailed || o.Kind == swim.TransitionSuspected {
+				t.Errorf("from %d members, %v: %s reports %s %s (φ %.1f)", from, o.At, o.By.ID, o.Subject, o.Kind, o.Evidence.Phi)
+			}
+		}})
+		for i := range from {
+			w.Start(swimsim.Name(i))
+		}
+		w.Form()
+		w.Run(10 * time.Minute)
+		for i := from; i < 17; i++ {
+			w.Start(swimsim.Name(i)).Join(w.Member("n0"))
+			w.Run(3 * time.Second / time.Duration(17-from))
+		}
+		w.Run(5 * time.Minute)
+		if err := errors.Join(w.Err(), w.Disagreement()); err != nil {
+			t.Error(err)
+		}
+	}
+}
