@@ -37,12 +37,15 @@ type question struct {
 	output  *cli.Output
 }
 
-func questionFlags(cmd *cobra.Command) *question {
+func questionFlags(cmd *cobra.Command) *question { return questionFlagsWithin(cmd, 0) }
+
+// questionFlagsWithin is questionFlags with a default of --max-lag.
+func questionFlagsWithin(cmd *cobra.Command, maxLag time.Duration) *question {
 	q := &question{output: cli.OutputFlag(cmd.Flags())}
 	cmd.Flags().StringVar(&q.api, "api", apiDefault, "`URL` of a projector's API")
 	q.access = cli.APIFlags(cmd.Flags())
 	cmd.Flags().DurationVar(&q.timeout, "timeout", timeoutDefault, "how long to wait for an answer; exit status 5 after it")
-	cmd.Flags().DurationVar(&q.maxLag, "max-lag", 0,
+	cmd.Flags().DurationVar(&q.maxLag, "max-lag", maxLag,
 		"exit with status 4 when the answer is further behind the log than this; 0 takes any")
 	complete(cmd, "output", "table", "wide", "json", "name")
 	cmd.GroupID = sectionQuestion

@@ -19,12 +19,12 @@ func newCheck() *cobra.Command {
 		Short: "Say by the exit status whether enough nodes can be called",
 		Long: `Say by the exit status whether enough nodes can be called: 0 when at least --min nodes, and at most --max, are alive or in a state
 that --status names and have tags that match; 1 when not; 4 when the projector does not know, because its views are not up to
-date.
+date: it is catching up or paused, has stopped, cannot read its log, or is further behind it than --max-lag.
 ` + tagHelp,
 		Example: "  member check --min 3 --tag role=worker\n  member check --max 0 --min 0 --status suspect,failed",
 		Args:    cli.Args(),
 	}
-	q := questionFlags(cmd)
+	q := questionFlagsWithin(cmd, lagTolerated)
 	var status, tags []string
 	filterFlags(cmd, &status, &tags, []string{"alive"})
 	atLeast := cmd.Flags().Int("min", 1, "at least this `COUNT`")
@@ -37,8 +37,11 @@ date.
 		if err != nil {
 			return err
 		}
-		var health struct{ Status string }
-		if _, err := c.get(cmd.Context(), &health, nil, "readyz"); err != nil {
+		projector, err := c.status(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if err := projector.judge(); err != nil {
 			return err
 		}
 		var all nodes

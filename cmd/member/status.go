@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -12,6 +13,11 @@ import (
 )
 
 func init() { register(newStatus) }
+
+// lagTolerated is how long the views may not have been level with the log before check and status call them out of date,
+// unless --max-lag says otherwise. Views that are fed without a pause are a little behind at most instants; a log that is silent,
+// rather than refusing, shows as lag after some heartbeats.
+const lagTolerated = 5 * time.Second
 
 // status is how a projector is doing: its own answer, and how many nodes are in which state.
 type status struct {
@@ -41,17 +47,17 @@ func newStatus() *cobra.Command {
 		Use:   "status",
 		Short: "Print how far a projector has come, and how many nodes are in which state",
 		Long: `Print how far a projector has come, and how many nodes are in which state. The exit status is 4 when its views are
-not up to date: it is still catching up, or it has stopped. A node about which an event cannot be read is named on standard error.`,
+not up to date: it is still catching up or paused, has stopped, cannot read its log, or is further behind it than --max-lag. A node about which an event cannot be read is named on standard error.`,
 		Args: cli.Args(),
 	}
-	q := questionFlags(cmd)
+	q := questionFlagsWithin(cmd, lagTolerated)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := q.client()
 		if err != nil {
 			return err
 		}
-		var s status
-		if _, err := c.get(cmd.Context(), &s, nil, "v1", "projections"); err != nil {
+		s, err := c.status(cmd.Context())
+		if err != nil {
 			return err
 		}
 		var all struct{ Nodes []node }
@@ -76,6 +82,12 @@ not up to date: it is still catching up, or it has stopped. A node about which a
 	return cmd
 }
 
+// status asks how the projector is doing; Nodes is left empty.
+func (c *client) status(ctx context.Context) (s status, err error) {
+	_, err = c.get(ctx, &s, nil, "v1", "projections")
+	return s, err
+}
+
 // judge says why the views are not up to date, if they are not.
 func (s status) judge() error {
 	switch {
@@ -85,6 +97,9 @@ func (s status) judge() error {
 		return cli.Errorf(cli.ErrStale, "the projector cannot read the log: %s", s.Log.Error)
 	case !s.Ready:
 		return cli.Errorf(cli.ErrStale, "the projector is catching up: at position %d of %d", s.Position, s.Log.Last)
+	case s.State == "paused":
+		return cli.Errorf(cli.ErrStale, "the projector is paused at position %d of %d: POST /v1/projections/registry/resume goes on",
+			s.Position, s.Log.Last)
 	default:
 		return nil
 	}
