@@ -40,7 +40,7 @@ type Options struct {
 	ID          string              // the same; unique in the cluster
 	Bind        netip.AddrPort      // UDP address of the probe socket; port 0 takes a free one
 	Advertise   netip.AddrPort      // where others reach it, when that is not Bind
-	Seeds       []netip.AddrPort    // members to join through, asked until one answers; none: those the log knows
+	Seeds       []netip.AddrPort    // members to join through, asked until one answers; none but its own: those the log knows
 	Tags        map[string]string   // what it can be found by
 	Credentials quicnet.Credentials // certificate, key and roots; certs.Identity is one
 	Log         events.Log          // not closed by the member
@@ -170,12 +170,12 @@ func (m *Member) start(ctx context.Context) error {
 	if err := m.state.keepIncarnation(incarnation); err != nil {
 		return err
 	}
-	if len(m.opt.Seeds) == 0 {
-		close(m.joined)
-	}
 	transport, err := m.listen()
 	if err != nil {
 		return err
+	}
+	if m.opt.Seeds = m.otherSeeds(transport); len(m.opt.Seeds) == 0 {
+		close(m.joined)
 	}
 	if err := m.refuseDouble(ctx, transport); err != nil {
 		return errors.Join(err, transport.Close(ctx))
@@ -244,6 +244,13 @@ func (m *Member) listen() (agent.Transport, error) {
 	}
 	m.quic = quic
 	return quic, nil
+}
+
+// otherSeeds are the seeds without this member's own addresses: everybody may be given the same list, and the first one of it
+// waits for nobody.
+func (m *Member) otherSeeds(t agent.Transport) []netip.AddrPort {
+	own, local := m.advertised(t), t.LocalAddr()
+	return slices.DeleteFunc(slices.Clone(m.opt.Seeds), func(seed netip.AddrPort) bool { return seed == own || seed == local })
 }
 
 // advertised is the address others are told: as given, with the real port where none was.
@@ -364,7 +371,7 @@ func (m *Member) ID() string { return m.opt.ID }
 // Addr is where others reach the member.
 func (m *Member) Addr() netip.AddrPort { return m.agent.Status().Self.Addr }
 
-// Joined is closed when this member has met another, or at once when it was given no seeds.
+// Joined is closed when this member has met another, or at once when it was given no seeds but itself.
 func (m *Member) Joined() <-chan struct{} { return m.joined }
 
 // Err is why the member ended by itself; nil while it runs, and when it was told to end.

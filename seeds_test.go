@@ -1,6 +1,7 @@
 package rollcall_test
 
 import (
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,6 +10,28 @@ import (
 	"rollcall/events/memlog"
 	"rollcall/swim"
 )
+
+// A member that finds only itself among its seeds waits for nobody: a cluster may begin with a list that everybody is given.
+func TestOwnAddressIsNoSeed(t *testing.T) {
+	inBubble(t, func(h *house) {
+		opt := h.options("n1")
+		opt.Seeds = []netip.AddrPort{opt.Bind}
+		n1 := h.join(opt)
+		h.drained(n1)
+		second := h.options("n2", opt.Bind)
+		second.Seeds = append(second.Seeds, second.Bind)
+		n2 := h.join(second)
+		h.drained(n2)
+		for _, m := range []*rollcall.Member{n1, n2} {
+			select {
+			case <-m.Joined():
+			default:
+				h.t.Errorf("%s has not joined", m.ID())
+			}
+		}
+		h.wantStory("n1 joined 1", "n2 joined 1")
+	})
+}
 
 // A seed that a member lost is asked again, every ten seconds, until it is among the live members; while it is, not at all.
 // Here the seed comes back with nothing: no seeds of its own, no directory, another log; and the protocol's own attempts
