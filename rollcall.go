@@ -68,6 +68,7 @@ type Member struct {
 	cancel    context.CancelFunc
 	work      sync.WaitGroup
 	joined    chan struct{} // closed when this member has met another, or had nobody to meet
+	threshold threshold
 	ending    chan struct{} // closed when Leave or Close begins
 	feed      *logFeed
 	began     time.Time
@@ -175,7 +176,7 @@ func (m *Member) start(ctx context.Context) error {
 		return err
 	}
 	if m.opt.Seeds = m.otherSeeds(transport); len(m.opt.Seeds) == 0 {
-		close(m.joined)
+		m.enter()
 	}
 	if err := m.refuseDouble(ctx, transport); err != nil {
 		return errors.Join(err, transport.Close(ctx))
@@ -266,27 +267,6 @@ func (m *Member) advertised(t agent.Transport) netip.AddrPort {
 	}
 }
 
-// record keeps what the agent observed: first the incarnation, so that no later life claims it again, then the event. A
-// member that has seeds has joined when one of them let it in; before that it is nobody's to speak of.
-func (m *Member) record(ts ...swim.Transition) error {
-	select {
-	case <-m.joined:
-	case <-m.ending:
-		select {
-		case <-m.joined:
-		default:
-			return nil
-		}
-	}
-	var errs []error
-	for _, t := range ts {
-		if t.Own && string(t.Subject) == m.opt.ID {
-			errs = append(errs, m.state.keepIncarnation(t.Incarnation))
-		}
-	}
-	return errors.Join(append(errs, m.rec.Record(ts...))...)
-}
-
 // outdated is the recorder's word that the log knows an earlier life of this member.
 func (m *Member) outdated(incarnation uint64) {
 	select {
@@ -331,7 +311,7 @@ func (m *Member) joinSeeds() {
 		}
 		select {
 		case <-m.agent.Met(): // through a seed, the log, or because another found this one
-			close(m.joined)
+			m.enter()
 			m.keepSeeds()
 			return
 		case <-time.After(pause/2 + rand.N(pause)):
@@ -414,15 +394,6 @@ func (m *Member) SetTags(ctx context.Context, tags map[string]string) error {
 		return err
 	}
 	return m.agent.SetTags(ctx, swim.NewTags(tags))
-}
-
-// Drained returns when the log has everything this member has had to say until now, or with ctx's error. A member that has
-// not joined yet has its joining to say.
-func (m *Member) Drained(ctx context.Context) error {
-	if err := m.agent.Recorded(ctx); err != nil {
-		return fmt.Errorf("rollcall: member %s: not everything is recorded yet: %w", m.opt.ID, err)
-	}
-	return m.rec.Drained(ctx)
 }
 
 // Pause makes the member stand still like a stopped process, until the returned function is called. For development and

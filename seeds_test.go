@@ -2,6 +2,7 @@ package rollcall_test
 
 import (
 	"net/netip"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,6 +31,33 @@ func TestOwnAddressIsNoSeed(t *testing.T) {
 			}
 		}
 		h.wantStory("n1 joined 1", "n2 joined 1")
+	})
+}
+
+// Whoever waits for its seeds goes on running, whatever it has to say meanwhile (I15), and leaves when it is told to. The log
+// gets to know it as it is when it joins.
+func TestRunsOnWhileNoSeedAnswers(t *testing.T) {
+	inBubble(t, func(h *house) {
+		seed := h.options("n2")
+		opt := h.options("n1", seed.Bind)
+		m := h.join(opt)
+		last := ""
+		for i := range 5000 {
+			last = strconv.Itoa(i)
+			if err := m.SetTags(h.bounded(), map[string]string{"turn": last}); err != nil {
+				h.t.Fatalf("turn %d: %v", i, err)
+			}
+		}
+		h.wantStory()
+		h.join(seed)
+		<-m.Joined()
+		h.drained(m)
+		if story, want := h.story(), "n1 tagged 5001"; story[len(story)-1] != want || len(story) > 20 {
+			h.t.Errorf("the log says %q, want %q at last", story, want)
+		}
+		if err := m.Leave(h.bounded()); err != nil {
+			h.t.Error(err)
+		}
 	})
 }
 

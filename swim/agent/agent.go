@@ -26,6 +26,10 @@ var ErrClosed = errors.New("agent: closed")
 // ErrRefused is returned for tags and incarnations that come too late, because the member is leaving, or too high.
 var ErrRefused = errors.New("agent: refused: the member is leaving, or its incarnation is the highest there is")
 
+// ErrStandsStill is returned by Leave when the loop does not carry out the departure, because it is paused or waits for a
+// disk. Nobody knows of it then.
+var ErrStandsStill = errors.New("agent: the member stands still and could not depart")
+
 // Config of an Agent.
 type Config struct {
 	Node      swim.Config                    // required

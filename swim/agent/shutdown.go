@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -12,8 +13,9 @@ import (
 // most), gossip has stopped, the health checker has stopped, the connections are closed (connectionsLimit), the registry
 // is cleared, the event channels are closed. Leave is the first phase, Close the others.
 const (
-	connectionsLimit = 2 * time.Second  // of telling every peer and closing its connection
-	recordLimit      = 10 * time.Second // of recording what was still to be recorded
+	leaveLimit       = swim.LeaveWait + time.Second // of a departure, where the loop stands still too
+	connectionsLimit = 2 * time.Second              // of telling every peer and closing its connection
+	recordLimit      = 10 * time.Second             // of recording what was still to be recorded
 )
 
 // phase writes the log line of a phase that is over.
@@ -22,18 +24,21 @@ func (a *Agent) phase(number int, text string, args ...any) {
 }
 
 // Leave departs gracefully: it returns when other members have acknowledged the departure, after swim.LeaveWait at most,
-// or when ctx ends. The agent goes on answering until Close.
+// or when ctx ends; with ErrStandsStill a second later, if the member does nothing at all. The agent goes on answering until
+// Close.
 func (a *Agent) Leave(ctx context.Context) error {
 	began := time.Now()
+	ctx, cancel := context.WithTimeoutCause(ctx, leaveLimit, ErrStandsStill)
+	defer cancel()
 	if err := a.do(ctx, swim.Leave()); err != nil {
-		return err
+		return cmp.Or(context.Cause(ctx), err)
 	}
 	select {
 	case <-a.gone:
 		a.phase(1, "departure known to others, or nobody there", "after", time.Since(began))
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	case <-a.ctx.Done():
 		return ErrClosed
 	}

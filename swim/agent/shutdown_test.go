@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -107,5 +108,25 @@ func TestConnectionsLimit(t *testing.T) {
 		if took := time.Since(began); took != connectionsLimit {
 			t.Errorf("took %v, want %v", took, connectionsLimit)
 		}
+	})
+}
+
+// TestLeaveLimit: a member that stands still leaves nobody waiting, with a context that never ends.
+func TestLeaveLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		agents := newNetwork(t).form(2)
+		resume, err := agents[0].Pause(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := agents[0].Leave(context.Background()); !errors.Is(err, ErrStandsStill) {
+			t.Errorf("%v, want ErrStandsStill", err)
+		}
+		if took := time.Since(began); took != leaveLimit {
+			t.Errorf("took %v, want %v", took, leaveLimit)
+		}
+		resume()
+		closeAll(t, agents...)
 	})
 }
