@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"strconv"
 
 	"rollcall/events"
 )
@@ -37,6 +38,18 @@ func Versions() []Version {
 
 // parts are the versions of what is encoded: the views, and what was skipped.
 func parts() []Version { return append(Versions(), Version{partSkips, skipsVersion}) }
+
+// StateVersion names the form of an encoded state, in characters of a file name: where it is the same, Decode reads it.
+func StateVersion() string {
+	name := ""
+	for i, part := range parts() {
+		if i > 0 {
+			name += "-"
+		}
+		name += strconv.Itoa(part.Version)
+	}
+	return name
+}
 
 // Encode returns the state of all views: the same bytes at the same position, on every machine that skipped the same
 // (invariant I9).

@@ -9,8 +9,8 @@
 // docs/formats/snapshot.md, whose checksum is checked besides the store's own.
 //
 // Limits: what a killed projector left half-written is removed by the next one that looks, once it is older than
-// [orphanAge]; what was put aside, for being broken or of another cluster, stays under its name with .bad behind it until
-// somebody deletes it. The bucket is a stream named OBJ_ROLLCALL_<cluster>_snapshots; the projector's NATS user must be
+// [orphanAge]; what was put aside, for being broken or of another cluster, stays under its name with .bad behind it
+// until projectors have put aside four more. The bucket is a stream named OBJ_ROLLCALL_<cluster>_snapshots; the projector's NATS user must be
 // allowed to make it, or find it made (projector provision --snapshots).
 package snapbucket
 
@@ -32,8 +32,6 @@ import (
 )
 
 const (
-	badSuffix = ".bad"
-
 	// orphanAge is when chunks that belong to nothing are given up: far longer than it takes to write a snapshot.
 	orphanAge = 10 * time.Minute
 
@@ -145,8 +143,6 @@ func (b *Bucket) List(ctx context.Context) ([]projector.Stored, error) {
 			if err := b.forget(ctx, js, info.Name); err != nil {
 				return nil, err
 			}
-		case strings.HasSuffix(info.Name, badSuffix):
-			known[info.NUID] = true
 		default:
 			known[info.NUID] = true
 			list = append(list, projector.Stored{Name: info.Name, Bytes: int64(info.Size)})
@@ -191,7 +187,7 @@ func (b *Bucket) SetAside(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	aside := name + badSuffix
+	aside := name + projector.AsideSuffix
 	return aside, said(store.UpdateMeta(ctx, name, jetstream.ObjectMeta{Name: aside}))
 }
 

@@ -15,8 +15,8 @@ const (
 	// AsOfConcurrent is how many folds of the past run at once; further ones wait.
 	AsOfConcurrent = 2
 
-	// AsOfMax is how many events one fold of the past reads.
-	AsOfMax = 500_000
+	// AsOfMax is how many events one fold of the past reads: two of the longest steps that there are up to 33 million events.
+	AsOfMax = 1 << 20
 )
 
 // Errors of AsOf.
@@ -73,16 +73,18 @@ func (p *Projector) AsOf(ctx context.Context, at At) (*projections.Views, error)
 		views.SkipThrough(node, position)
 	}
 	if views.Position() < info.Last {
-		if err := p.foldUntil(ctx, views, at, info.Last); err != nil {
+		if err := p.foldUntil(ctx, views, at, info); err != nil {
 			return nil, fmt.Errorf("as of %v: %w", at, err)
 		}
 	}
 	return views, nil
 }
 
-// foldUntil folds what lies between views and the instant, or the end of the log.
-func (p *Projector) foldUntil(ctx context.Context, views *projections.Views, at At, last uint64) error {
+// foldUntil folds what lies between views and the instant, or the end of the log, and leaves checkpoints at steps that have
+// none: the next time it will not be so far.
+func (p *Projector) foldUntil(ctx context.Context, views *projections.Views, at At, info events.Info) error {
 	read := 0
+	climb, freeze := climb{p: p}, func() keep { return p.bareOf(views, info.Identity) }
 	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, events.From{Position: views.Position() + 1}) {
 		var bad *events.DecodeError
 		switch {
@@ -94,7 +96,10 @@ func (p *Projector) foldUntil(ctx context.Context, views *projections.Views, at 
 		if err := fold(views, rec, err); err != nil {
 			return err
 		}
-		if views.Position() >= last || views.Position() == at.Position {
+		if p.store != nil {
+			climb.tick(views.Position(), freeze)
+		}
+		if views.Position() >= info.Last || views.Position() == at.Position {
 			return nil
 		}
 		if read++; read >= AsOfMax {
@@ -132,7 +137,7 @@ func (p *Projector) viewsBefore(ctx context.Context, info events.Info, at At) *p
 	}
 	if target-min(target, reached) > snapshotWorth || info.First > reached+1 {
 		if list, err := p.store.List(ctx); err == nil { // else it only takes longer
-			whole := slices.DeleteFunc(newestFirst(list, snapshotSuffix), func(k kept) bool {
+			whole := slices.DeleteFunc(ours(newestFirst(list), snapshotSuffix), func(k kept) bool {
 				return k.position <= reached+snapshotWorth && info.First <= reached+1
 			})
 			if better := p.newestBefore(ctx, info.Identity, at, whole); better != nil {

@@ -10,10 +10,7 @@ import (
 	"strings"
 )
 
-const (
-	partialSuffix = ".partial" // being written
-	badSuffix     = ".bad"     // put aside
-)
+const partialSuffix = ".partial" // of what is being written
 
 // dirStore is a Store in a directory of one machine. A file is written beside its place under another name, flushed, renamed
 // into it, and the directory is flushed: after a crash at any moment it is there whole or not there.
@@ -53,7 +50,7 @@ func (d dirStore) List(context.Context) ([]Stored, error) {
 			continue // pruned just now
 		case err != nil:
 			return nil, err
-		case strings.HasSuffix(e.Name(), snapshotSuffix) || strings.HasSuffix(e.Name(), checkpointSuffix):
+		case !strings.HasSuffix(e.Name(), partialSuffix):
 			list = append(list, Stored{e.Name(), info.Size()})
 		}
 	}
@@ -92,7 +89,7 @@ func (d dirStore) Remove(_ context.Context, name string) error {
 }
 
 func (d dirStore) SetAside(_ context.Context, name string) (string, error) {
-	aside := d.path(name) + badSuffix
+	aside := d.path(name) + AsideSuffix
 	return aside, os.Rename(d.path(name), aside)
 }
 

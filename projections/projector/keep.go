@@ -1,13 +1,11 @@
 package projector
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"slices"
 	"time"
 
 	"rollcall/events"
@@ -17,6 +15,12 @@ import (
 const (
 	// snapshotsKept is how many snapshots stay: the newest, and one before it should that one prove broken.
 	snapshotsKept = 2
+
+	// asidesKept is how many of those put aside stay, the newest.
+	asidesKept = 4
+
+	// formKept is how far the log goes on until what another version wrote is given up: long enough to go back to it.
+	formKept = 30 * 24 * time.Hour
 
 	// snapshotRest is how many times as long as a snapshot took the fold goes on before the next: a large state that is read
 	// from a long log would otherwise be written more than it is folded.
@@ -41,7 +45,7 @@ func (p *Projector) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list the snapshots in %s: %w", p.store, err)
 	}
-	for _, k := range newestFirst(list, snapshotSuffix) {
+	for _, k := range ours(newestFirst(list), snapshotSuffix) {
 		head, views, desc, err := p.readKept(ctx, k)
 		if errors.Is(err, events.ErrUnavailable) || errors.Is(err, fs.ErrPermission) {
 			return fmt.Errorf("read snapshot %s in %s: %w", k.Name, p.store, err)
@@ -53,11 +57,40 @@ func (p *Projector) load(ctx context.Context) error {
 		}
 		p.setAside(ctx, k, err)
 	}
-	p.mu.Lock()
-	out := p.ladder.load(newestFirst(list, checkpointSuffix))
-	p.mu.Unlock()
-	p.letGo(ctx, out)
+	p.refresh(ctx)
 	return nil
+}
+
+// refresh takes in which checkpoints the store holds, whoever wrote them, and removes what is not kept any longer.
+func (p *Projector) refresh(ctx context.Context) {
+	list, err := p.store.List(ctx)
+	if err != nil {
+		p.log.Warn("old snapshots stay", "store", p.store.String(), "error", err)
+		return
+	}
+	found := newestFirst(list)
+	p.mu.Lock()
+	out := p.ladder.load(ours(found, checkpointSuffix))
+	stored := p.views.Stored()
+	p.mu.Unlock()
+	snapshots := ours(found, snapshotSuffix)
+	out = append(out, snapshots[min(snapshotsKept, len(snapshots)):]...)
+	asides := 0
+	used := make(map[string]bool) // the forms, other than ours, that something recent was written in
+	for _, k := range found {
+		switch {
+		case k.aside:
+			if asides++; asides > asidesKept {
+				out = append(out, k)
+			}
+		case k.form == form || used[k.form]:
+		case stored.Sub(k.stored) <= formKept:
+			used[k.form] = true
+		default:
+			out = append(out, k)
+		}
+	}
+	p.letGo(ctx, out)
 }
 
 // restore starts from a snapshot, where no event was folded yet.
@@ -82,30 +115,19 @@ func (p *Projector) readKept(ctx context.Context, k kept) (header, *projections.
 	return readSnapshot(src, size, p.cfg.Cluster)
 }
 
-// setAside does away with one that could not be read for the reason why: it is broken, or only out of reach.
+// setAside does away with one that could not be read for the reason why: it is broken, gone, or only out of reach.
 func (p *Projector) setAside(ctx context.Context, k kept, why error) {
+	if errors.Is(why, errSnapshot) || errors.Is(why, fs.ErrNotExist) {
+		p.mu.Lock()
+		p.ladder.drop(k.Name)
+		p.mu.Unlock()
+	}
 	if !errors.Is(why, errSnapshot) {
 		p.log.Warn("snapshot passed over", "store", p.store.String(), "name", k.Name, "reason", why)
 		return
 	}
 	aside, err := p.store.SetAside(ctx, k.Name)
 	p.log.Warn("snapshot put aside", "store", p.store.String(), "name", k.Name, "as", aside, "reason", why, "error", err)
-}
-
-// newestFirst returns the names with this suffix.
-func newestFirst(list []Stored, suffix string) (found []kept) {
-	for _, s := range list {
-		if k, ok := parseKept(s, suffix); ok {
-			found = append(found, k)
-		}
-	}
-	slices.SortFunc(found, func(a, b kept) int {
-		if a.position != b.position {
-			return cmp.Compare(b.position, a.position)
-		}
-		return cmp.Compare(b.Name, a.Name)
-	})
-	return found
 }
 
 // keep is what is to be written down: the views as they were.
@@ -128,11 +150,22 @@ func (p *Projector) freeze(bare bool) keep {
 	}
 }
 
+// bareOf is a checkpoint of views that are not the live ones.
+func (p *Projector) bareOf(views *projections.Views, identity string) keep {
+	return keep{
+		head: header{
+			Cluster: p.cfg.Cluster, Identity: identity, Position: views.Position(), Taken: p.cfg.Now().UTC(), Bare: true,
+		},
+		views: views.Freeze(),
+	}
+}
+
 // keeper writes down what comes until ctx ends, beside the fold, and looks now and then whether a snapshot is due.
 func (p *Projector) keeper(ctx context.Context) {
 	look := time.NewTicker(min(keepLook, p.cfg.SnapshotInterval))
 	defer look.Stop()
 	began, before := p.cfg.Now(), p.Position()
+	looked := began // into the store, where others write and remove as well
 	for {
 		select {
 		case k := <-p.keeping:
@@ -143,7 +176,10 @@ func (p *Projector) keeper(ctx context.Context) {
 				p.save(ctx, p.freeze(false))
 				began = p.cfg.Now()
 			}
-			before = position
+			if before = position; now.Sub(looked) >= p.cfg.SnapshotInterval {
+				looked = now
+				p.refresh(ctx)
+			}
 		case <-ctx.Done():
 			return
 		}
@@ -172,31 +208,38 @@ func latest(a, b time.Time) time.Time {
 // schedule hands to the keeper what is due as events are folded. It belongs to the fold.
 type schedule struct {
 	p        *Projector
+	climb    climb
 	snapshot uint64 // position at which the next snapshot is due
 }
 
 func (p *Projector) newSchedule() *schedule {
-	return &schedule{p, p.Position() + uint64(p.cfg.SnapshotEvery)}
+	return &schedule{p, climb{p: p}, p.Position() + uint64(p.cfg.SnapshotEvery)}
 }
 
-// tick is called after each event. Where the keeper has no room, a checkpoint is left out, and a snapshot taken later.
+// tick is called after each event. Where the keeper has no room, both are taken later.
 func (s *schedule) tick() {
 	p := s.p
 	position := p.Position()
-	if p.checkpointDue(position) {
-		select {
-		case p.keeping <- p.freeze(true):
-		default:
-		}
-	}
+	s.climb.tick(position, func() keep { return p.freeze(true) })
 	if position < s.snapshot || p.cfg.Now().UnixNano() < p.resting.Load() {
 		return
 	}
-	select {
-	case p.keeping <- p.freeze(false):
-	default:
+	if p.hand(func() keep { return p.freeze(false) }) {
+		s.snapshot = position + uint64(p.cfg.SnapshotEvery)
 	}
-	s.snapshot = position + uint64(p.cfg.SnapshotEvery)
+}
+
+// hand gives the keeper what freeze returns, if it has room.
+func (p *Projector) hand(freeze func() keep) bool {
+	if len(p.keeping) == cap(p.keeping) {
+		return false
+	}
+	select {
+	case p.keeping <- freeze():
+		return true
+	default:
+		return false // another fold was first
+	}
 }
 
 // save writes one thing down. Failure costs time at the next start, or for a view of the past, and nothing else, so it is
@@ -223,29 +266,14 @@ func (p *Projector) save(ctx context.Context, k keep) {
 	now := p.cfg.Now()
 	p.log.Debug("written down", "store", p.store.String(), "name", name, "bytes", desc.Bytes, "took", now.Sub(began))
 	if k.head.Bare {
-		p.addRung(ctx, kept{Stored{name, desc.Bytes}, k.head.Position, k.views.Stored()}, k.again)
+		p.addRung(ctx, kept{Stored: Stored{name, desc.Bytes}, position: k.head.Position, stored: k.views.Stored()}, k.again)
 		return
 	}
 	p.resting.Store(now.Add(snapshotRest * now.Sub(began)).UnixNano())
 	p.mu.Lock()
 	p.snapshot, p.saved = desc, k.edited
 	p.mu.Unlock()
-	if err := p.prune(ctx); err != nil {
-		p.log.Warn("old snapshots stay", "store", p.store.String(), "error", err)
-	}
-}
-
-// prune removes all but the newest snapshots, whoever wrote them.
-func (p *Projector) prune(ctx context.Context) error {
-	list, err := p.store.List(ctx)
-	if err != nil {
-		return err
-	}
-	found := newestFirst(list, snapshotSuffix)
-	for _, k := range found[min(snapshotsKept, len(found)):] {
-		err = errors.Join(err, p.store.Remove(ctx, k.Name))
-	}
-	return err
+	p.refresh(ctx)
 }
 
 // last writes a snapshot at the end of Run, where that would hold anything new.

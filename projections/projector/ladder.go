@@ -8,7 +8,7 @@ import (
 
 // Bounds of the checkpoints that are kept. At the first of them the steps are doubled, and every other one is let go.
 const (
-	// CheckpointsMax is how many there are, so that a view of the past folds at most one part in half as many of the log.
+	// CheckpointsMax is how many there are, at steps of at most one part in half as many of the log.
 	CheckpointsMax = 64
 
 	// CheckpointBytesMax is how large they are together.
@@ -18,7 +18,8 @@ const (
 	DefaultCheckpointEvery = 16_384
 )
 
-// ladder is which checkpoints there are: of each step of the log at most one, the first that was taken in it.
+// ladder is which checkpoints there are, by what the store holds: of each step of the log at most one, the first that was
+// taken in it.
 type ladder struct {
 	step  uint64 // doubles
 	rungs []kept // positions rise
@@ -48,8 +49,19 @@ func (l *ladder) fit() (out []kept) {
 
 func (l *ladder) over() bool { return len(l.rungs) > CheckpointsMax || l.bytes > CheckpointBytesMax }
 
+// drop forgets one that is not there, or cannot be read.
+func (l *ladder) drop(name string) {
+	l.rungs = slices.DeleteFunc(l.rungs, func(r kept) bool {
+		if r.Name == name {
+			l.bytes -= r.Bytes
+		}
+		return r.Name == name
+	})
+}
+
 // add puts in one more, in the place of one at its step if again says so, and returns those to be removed.
 func (l *ladder) add(k kept, again bool) (out []kept) {
+	l.drop(k.Name) // it was written over
 	if again {
 		l.rungs = slices.DeleteFunc(l.rungs, func(r kept) bool {
 			same := r.position/l.step == k.position/l.step
@@ -81,20 +93,33 @@ func (l *ladder) thin() (out []kept) {
 
 // due reports whether position is in a step that has none yet.
 func (l *ladder) due(position uint64) bool {
-	n := len(l.rungs)
-	return position >= l.step && (n == 0 || l.rungs[n-1].position/l.step < position/l.step)
+	_, there := slices.BinarySearchFunc(l.rungs, position/l.step, func(r kept, step uint64) int {
+		return cmp.Compare(r.position/l.step, step)
+	})
+	return position >= l.step && !there
 }
 
-// checkpointDue is called by the fold after each event. Of each step it says yes once, whether the checkpoint comes about or
-// not.
-func (p *Projector) checkpointDue(position uint64) bool {
-	if position < p.nextCheckpoint {
-		return false
+// climb hands checkpoints to the keeper as a fold, of the present or of the past, goes through steps that have none. It belongs
+// to that fold.
+type climb struct {
+	p    *Projector
+	next uint64 // none is due below
+}
+
+// tick is called after each event. Where the keeper has no room, a later event of the step will do; a step that is left
+// without, the next view of the past that passes it makes up for.
+func (c *climb) tick(position uint64, freeze func() keep) {
+	if position < c.next {
+		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.nextCheckpoint = (position/p.ladder.step + 1) * p.ladder.step
-	return p.ladder.due(position)
+	p := c.p
+	p.mu.RLock()
+	due, step := p.ladder.due(position), p.ladder.step
+	p.mu.RUnlock()
+	if due && !p.hand(freeze) {
+		return
+	}
+	c.next = (position/step + 1) * step
 }
 
 // addRung notes a checkpoint that was written and removes those for which there is no room.
@@ -105,11 +130,11 @@ func (p *Projector) addRung(ctx context.Context, k kept, again bool) {
 	p.letGo(ctx, out)
 }
 
-// letGo removes checkpoints for which there is no room.
+// letGo removes what is not kept any longer.
 func (p *Projector) letGo(ctx context.Context, out []kept) {
 	for _, r := range out {
 		if err := p.store.Remove(ctx, r.Name); err != nil {
-			p.log.Warn("an old checkpoint stays", "store", p.store.String(), "name", r.Name, "error", err)
+			p.log.Warn("what is not kept any longer stays", "store", p.store.String(), "name", r.Name, "error", err)
 		}
 	}
 }

@@ -93,8 +93,6 @@ type Projector struct {
 	resting atomic.Int64 // no snapshot before then, nanoseconds since 1970
 	readAt  atomic.Int64 // when somebody last looked at the views, the same
 
-	nextCheckpoint uint64 // no checkpoint below; belongs to the fold
-
 	rebuilds chan struct{} // of capacity 1: a rebuild is asked for
 	summing  sync.Mutex    // guards summed, and is taken before mu
 	summed   summed

@@ -103,12 +103,8 @@ func (p *Projector) checkpointAgain(ctx context.Context, shadow *projections.Vie
 	if p.store == nil || shadow.Position()%step != 0 {
 		return
 	}
-	k := keep{
-		head: header{
-			Cluster: p.cfg.Cluster, Identity: identity, Position: shadow.Position(), Taken: p.cfg.Now().UTC(), Bare: true,
-		},
-		views: shadow.Freeze(), again: true,
-	}
+	k := p.bareOf(shadow, identity)
+	k.again = true
 	select {
 	case p.keeping <- k:
 	case <-ctx.Done():

@@ -1,6 +1,9 @@
 package projector
 
-import "testing"
+import (
+	"strconv"
+	"testing"
+)
 
 // I15: however long the log, there are no more checkpoints than there may be, in number and in bytes; they stand along all of
 // it, one a step, and what is not kept is given back to be removed.
@@ -20,7 +23,7 @@ func TestI15CheckpointsAreBounded(t *testing.T) {
 					continue
 				}
 				written++
-				removed += len(l.add(kept{Stored: Stored{Bytes: tc.bytes}, position: position}, false))
+				removed += len(l.add(kept{Stored: Stored{strconv.FormatUint(position, 10), tc.bytes}, position: position}, false))
 				if len(l.rungs) > tc.most {
 					t.Fatalf("%d at position %d, want at most %d", len(l.rungs), position, tc.most)
 				}
@@ -44,8 +47,13 @@ func TestI15CheckpointsAreBounded(t *testing.T) {
 			if out := again.load(found); len(out) > 0 || len(again.rungs) != len(l.rungs) {
 				t.Errorf("after a restart %d, %d to be removed", len(again.rungs), len(out))
 			}
-			if out := again.add(l.rungs[1], true); len(out) != 1 || len(again.rungs) != len(l.rungs) {
-				t.Errorf("put in its own place: %d removed, %d left", len(out), len(again.rungs))
+			better := l.rungs[1]
+			better.Name += " again"
+			if out := again.add(better, true); len(out) != 1 || len(again.rungs) != len(l.rungs) {
+				t.Errorf("put in the place of another: %d removed, %d left", len(out), len(again.rungs))
+			}
+			if out := again.add(better, true); len(out) != 0 || len(again.rungs) != len(l.rungs) {
+				t.Errorf("written over itself: %d removed, %d left", len(out), len(again.rungs))
 			}
 		})
 	}
