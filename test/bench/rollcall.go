@@ -15,6 +15,9 @@ import (
 	"rollcall/swim/quicnet"
 )
 
+// standstillLimit is how long the members may take to stand still at the end.
+const standstillLimit = 10 * time.Second
+
 // subscriptionBound is how many changes may wait for the one who counts them; more are told as missed.
 const subscriptionBound = 256
 
@@ -225,7 +228,16 @@ func (c *rollcallCluster) connections(i int) int {
 	return m.quic.Stats().Connections
 }
 
+// close stops every loop before it ends a member: those that are left would take up the search for each that is gone, and a
+// thousand did so for minutes.
 func (c *rollcallCluster) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), standstillLimit)
+	defer cancel()
+	for i, m := range c.members {
+		if m.running() != nil {
+			_ = c.silence(ctx, i) // one that cannot be stopped is ended all the same
+		}
+	}
 	for i := range c.members {
 		_ = c.kill(i) // the measurements are taken
 	}
