@@ -15,9 +15,6 @@ import (
 	"rollcall/swim/quicnet"
 )
 
-// standstillLimit is how long the members may take to stand still at the end.
-const standstillLimit = 10 * time.Second
-
 // subscriptionBound is how many changes may wait for the one who counts them; more are told as missed.
 const subscriptionBound = 256
 
@@ -231,7 +228,7 @@ func (c *rollcallCluster) connections(i int) int {
 // close stops every loop before it ends a member: those that are left would take up the search for each that is gone, and a
 // thousand did so for minutes.
 func (c *rollcallCluster) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), standstillLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
 	defer cancel()
 	for i, m := range c.members {
 		if m.running() != nil {
