@@ -11,7 +11,7 @@ import (
 const (
 	// UnreachableFor is how long an accusation that its node has answered counts as a sign that the accuser cannot reach it. An
 	// accuser that is refuted again and again holds back for 32 protocol periods at most, so one that still cannot reach the
-	// node has accused it again by then.
+	// node has accused it again by then, where a period is 1.5 s at most.
 	UnreachableFor = time.Minute
 	// unreachableMax bounds the accusers kept for a node; the latest are.
 	unreachableMax = 32

@@ -130,6 +130,7 @@ func (n *Node) introduce(u *update, o origin) {
 		}
 	default: // remembered, so that it can be tried again and late rumours find it final; no news
 		n.adopt(m, u.claim)
+		m.hearsay = o == byState && m.state == Left
 	}
 }
 
@@ -155,6 +156,10 @@ func (n *Node) applyAlive(m *member, u *update, o origin) {
 		m.setTags(decodeTags(u.tags))
 	}
 	previous := m.incarnation
+	if moved { // a new process: those who accused the one before were right, and nobody has answered them
+		n.withdraw(m)
+		m.suspicion = nil
+	}
 	n.adopt(m, u.claim)
 	if m.edge != nil && (moved || before != Alive) {
 		m.edge.rtt = roundTrip{} // perhaps another process; its first round trip is a handshake again
@@ -165,7 +170,7 @@ func (n *Node) applyAlive(m *member, u *update, o origin) {
 	}
 	t := Transition{Author: m.id, Evidence: Evidence{Previous: previous}}
 	switch {
-	case before == Left || before == Failed && (moved || retagged):
+	case moved, before == Left, before == Failed && retagged:
 		t.Kind = TransitionJoined
 	case retagged:
 		t.Kind = TransitionTagged

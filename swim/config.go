@@ -40,7 +40,7 @@ type Config struct {
 	GossipInterval  time.Duration // 200 ms; between rounds while there is something to say
 	GossipFanout    int           // 3; members a round; 1 to 16
 	GossipFactor    int           // 3; λ: an update is sent λ·⌈log2(n+1)⌉ times; 1 to 16
-	SyncInterval    time.Duration // 60 s; between full state exchanges with a random member
+	SyncInterval    time.Duration // 60 s; between comparisons with a random member; views are exchanged where digests differ
 	RetryInterval   time.Duration // 5 s; in each, the whole cluster together tries about three failed members again
 	HealthInterval  time.Duration // 5 s; between looks at the silence of observed members
 	PartitionGrace  time.Duration // 5 s; how long a third of the members must be missing to count as a partition

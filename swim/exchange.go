@@ -30,9 +30,13 @@ func (n *Node) exchangeSoon(to Peer) {
 // appendState encodes the view. One that is too large for a block tells of this member, then of live members from a random
 // place, and of the others as far as there is room: several exchanges tell all.
 func (n *Node) appendState(b []byte) []byte {
-	body, count := make([]byte, 0, 64*n.refs.live), 0
+	body, count, full := make([]byte, 0, 64*n.refs.live), 0, false
 	put := func(m *member) {
-		if m != nil && len(body) < StateMax-updateBytes-binary.MaxVarintLen64 {
+		switch {
+		case m == nil || m.hearsay:
+		case len(body) >= StateMax-updateBytes-binary.MaxVarintLen64:
+			full = true
+		default:
 			body = n.appendUpdate(body, m)
 			count++
 		}
@@ -40,7 +44,7 @@ func (n *Node) appendState(b []byte) []byte {
 	for _, m := range n.members {
 		put(m)
 	}
-	if count < n.refs.live {
+	if full {
 		body, count = body[:0], 0
 		put(n.self)
 		start := n.rng.IntN(len(n.members))

@@ -50,6 +50,7 @@ type Member struct {
 	Since       time.Time // when the view's owner came to hold State
 
 	// UnreachableFrom lists, by id, who accused it within the last 60 periods or so and was refuted: it lives, and they
-	// could not reach it. Shared and immutable; at most 16.
+	// could not reach it. A verdict, a departure and a new address empty it; a restart at the same address looks like an
+	// answer to a view, not to the log. Shared and immutable; at most 16.
 	UnreachableFrom []ID
 }

@@ -37,7 +37,7 @@ var rewrite = flag.Bool("update", false, "rewrite what the scripts in testdata p
 //	status                                    print live members, health and counters
 //	partition                                 print what n1 makes of the members that it cannot reach
 //
-// An update is "<id> <state> <incarnation> [by <id>,…]". In seq=last, the number is that of n1's last ping or ping-req to
+// An update is "<id> <state> <incarnation> [by <id>,…|at <id>]", where at gives it that one's address. In seq=last, the number is that of n1's last ping or ping-req to
 // the peer. Times count from the start.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")

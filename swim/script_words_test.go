@@ -94,7 +94,7 @@ func (s *script) datagram(from Peer, words []string, updates string) Input {
 	return Datagram(from.ID, from.Addr, b)
 }
 
-// rows reads "<id> <state> <incarnation> [by <id>,…]; …".
+// rows reads "<id> <state> <incarnation> [by <id>,…|at <id>]; …".
 func (s *script) rows(text string) (rows []*member) {
 	states := map[string]State{"alive": Alive, "suspect": Suspect, "failed": Failed, "left": Left}
 	for _, one := range strings.Split(text, ";") {
@@ -104,7 +104,11 @@ func (s *script) rows(text string) (rows []*member) {
 		}
 		m := row(words[0], states[words[1]], s.number(words[2]))
 		m.place = placeOf(s.peer(words[0]).Addr)
-		if len(words) == 5 {
+		switch {
+		case len(words) < 5:
+		case words[3] == "at":
+			m.place = placeOf(s.peer(words[4]).Addr)
+		default:
 			for _, id := range strings.Split(words[4], ",") {
 				m.suspicion.accusers = append(m.suspicion.accusers, accuser{id: ID(id)})
 			}

@@ -16,7 +16,8 @@ const (
 // is ignored while there is none.
 const viewMax = 1 << 16
 
-// leftKept is how long a member that left is remembered, so that late rumours about it find it final.
+// leftKept is how long a member that left is remembered, so that late rumours about it find it final. Whoever learned of it from
+// another's state remembers it for as long, and does not hand it on: with newcomers it would never be forgotten.
 const leftKept = time.Hour
 
 // member is one row of the view.
@@ -26,6 +27,7 @@ type member struct {
 	incarnation uint64
 	state       State
 	lost        bool // it was live in this view before it failed
+	hearsay     bool // it left before this view knew it; not told in a state exchange
 	ref         int32
 	live        int32         // place in Node.live; noRef when failed or left
 	hash        uint64        // of the id
@@ -125,6 +127,7 @@ func (n *Node) forget(m *member) {
 func (n *Node) adopt(m *member, c claim) {
 	wasLive := m.live != noRef
 	m.lost = c.state == Failed && (wasLive || m.lost)
+	m.hearsay = false
 	if m.state == Suspect {
 		n.suspects--
 	}
@@ -140,7 +143,7 @@ func (n *Node) adopt(m *member, c claim) {
 	switch {
 	case !c.state.Live():
 		n.withdraw(m)
-	case m.state == Suspect && c.incarnation > m.incarnation:
+	case m.state == Suspect && m.suspicion != nil && c.incarnation > m.incarnation:
 		n.answered(m, m.suspicion.accusers)
 	}
 	if c.state == Alive || c.incarnation > m.incarnation {

@@ -58,9 +58,7 @@ func TestWireExamples(t *testing.T) {
 	n := newNode(t, Config{})
 	gone := row("n2", Left, 7)
 	gone.place = placeOf(netip.MustParseAddrPort("[fd00::2]:7946"))
-	if !n.applyState((*Node)(nil).appendUpdate([]byte{wireVersion, 1}, gone), Peer{}) {
-		t.Fatal("refused")
-	}
+	n.Step(testEpoch, Datagram("n2", gone.addr(), gossipOf(gone)))
 	if state := n.appendState(nil); !bytes.Equal(packets[1], state) {
 		t.Errorf("the state block is\n%x, members write\n%x", packets[1], state)
 	}

@@ -113,3 +113,33 @@ func TestFastGrowthIsNoSilence(t *testing.T) {
 		}
 	}
 }
+
+// I15: a member that left is forgotten after an hour, however many join meanwhile.
+func TestTheDepartedAreForgottenWhereOthersJoin(t *testing.T) {
+	w := swimsim.New(swimsim.Config{Seed: 1, Checked: true})
+	for i := range 4 {
+		w.Start(swimsim.Name(i))
+	}
+	w.Form()
+	w.Leave(w.Member("n3"))
+	w.Run(time.Minute)
+	for i := range 6 {
+		w.Run(20 * time.Minute)
+		through := w.Member("n0")
+		if i > 0 {
+			through = w.Member(swimsim.Name(3 + i)) // the youngest
+		}
+		w.Start(swimsim.Name(4 + i)).Join(through)
+	}
+	w.Run(time.Minute)
+	for _, m := range w.Members() {
+		for _, row := range m.Node.Members(nil) {
+			if m.Running() && row.ID == "n3" {
+				t.Errorf("%s still holds n3 %v, two hours after it left", m.ID, row.State)
+			}
+		}
+	}
+	if err := errors.Join(w.Err(), w.Disagreement()); err != nil {
+		t.Error(err)
+	}
+}
