@@ -6,7 +6,7 @@
 //
 // Promise: what is listed is whole. A name is written once and by one projector, so nobody replaces what another one reads; the
 // one that reads while another removes is told so, and reads the next. The form of what is kept is that of
-// docs/formats/snapshot.md, whose checksum is checked besides the store's own.
+// docs/formats/snapshot.md, which has a checksum.
 //
 // Limits: what a killed projector left half-written is removed by the next one that looks, once it is older than
 // [orphanAge]; what was put aside, for being broken or of another cluster, stays under its name with .bad behind it
@@ -18,7 +18,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"strings"
 	"sync"
@@ -149,23 +148,6 @@ func (b *Bucket) List(ctx context.Context) ([]projector.Stored, error) {
 		}
 	}
 	return list, b.sweep(ctx, js, known)
-}
-
-// Open implements projector.Store.
-func (b *Bucket) Open(ctx context.Context, name string) (io.ReadCloser, int64, error) {
-	_, store, err := b.open(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	content, err := store.Get(ctx, name)
-	if err != nil {
-		return nil, 0, said(err)
-	}
-	info, err := content.Info()
-	if err != nil {
-		return nil, 0, errors.Join(said(err), content.Close())
-	}
-	return content, int64(info.Size), nil
 }
 
 // Remove implements projector.Store.

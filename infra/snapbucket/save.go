@@ -40,9 +40,10 @@ func (b *Bucket) Save(ctx context.Context, name string, write func(io.Writer) er
 	}
 	if err == nil {
 		err = b.publishMeta(ctx, js, name, u)
-	}
-	if err == nil {
-		return nil
+		var refused *jetstream.APIError
+		if err == nil || !errors.As(err, &refused) {
+			return said(err) // it may be there: if it is not, its chunks are swept
+		}
 	}
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 	defer cancel()

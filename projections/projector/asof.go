@@ -136,7 +136,7 @@ func (p *Projector) viewsBefore(ctx context.Context, info events.Info, at At) *p
 		target = at.Position
 	}
 	if target-min(target, reached) > snapshotWorth || info.First > reached+1 {
-		if list, err := p.store.List(ctx); err == nil { // else it only takes longer
+		if list, err := p.list(ctx); err == nil { // else it only takes longer
 			whole := slices.DeleteFunc(ours(newestFirst(list), snapshotSuffix), func(k kept) bool {
 				return k.position <= reached+snapshotWorth && info.First <= reached+1
 			})

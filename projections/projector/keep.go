@@ -29,8 +29,10 @@ const (
 	// keepQueue is how many frozen views wait to be written down.
 	keepQueue = 2
 
-	// saveTimeout bounds one use of the store, and lastTimeout that at the end of Run.
+	// saveTimeout bounds the writing or reading of one snapshot, listTimeout a look at what there is, and lastTimeout the writing
+	// at the end of Run.
 	saveTimeout = 2 * time.Minute
+	listTimeout = 30 * time.Second
 	lastTimeout = 30 * time.Second
 
 	// keepLook is how often it is looked whether a snapshot is due by the clock.
@@ -41,7 +43,7 @@ const (
 // checkpoints there are. It fails when the store is away; what it cannot read otherwise is said, and the log is read
 // instead.
 func (p *Projector) load(ctx context.Context) error {
-	list, err := p.store.List(ctx)
+	list, err := p.list(ctx)
 	if err != nil {
 		return fmt.Errorf("list the snapshots in %s: %w", p.store, err)
 	}
@@ -61,9 +63,15 @@ func (p *Projector) load(ctx context.Context) error {
 	return nil
 }
 
+func (p *Projector) list(ctx context.Context) ([]Stored, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	return p.store.List(ctx)
+}
+
 // refresh takes in which checkpoints the store holds, whoever wrote them, and removes what is not kept any longer.
 func (p *Projector) refresh(ctx context.Context) {
-	list, err := p.store.List(ctx)
+	list, err := p.list(ctx)
 	if err != nil {
 		p.log.Warn("old snapshots stay", "store", p.store.String(), "error", err)
 		return
@@ -107,6 +115,8 @@ func (p *Projector) restore(head header, views *projections.Views, desc Snapshot
 
 // readKept opens one snapshot or checkpoint and reads all of it.
 func (p *Projector) readKept(ctx context.Context, k kept) (header, *projections.Views, Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
 	src, size, err := p.store.Open(ctx, k.Name)
 	if err != nil {
 		return header{}, nil, Snapshot{}, err

@@ -72,8 +72,6 @@ func (p *Projector) loadStore(ctx context.Context) error {
 	if p.cfg.Store == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
-	defer cancel()
 	err := p.load(ctx)
 	if err != nil && !errors.Is(err, events.ErrUnavailable) {
 		p.log.Error("the snapshots cannot be read; the log is read from its start", "error", err)

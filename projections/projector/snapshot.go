@@ -89,6 +89,12 @@ func (c *counter) Write(p []byte) (int, error) {
 // readSnapshot reads what writeSnapshot wrote for a cluster, size bytes. What it returns is worth nothing with an error, which is
 // an errSnapshot unless src failed.
 func readSnapshot(src io.Reader, size int64, cluster string) (head header, views *projections.Views, desc Snapshot, err error) {
+	short := func(err error) (header, *projections.Views, Snapshot, error) {
+		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%w: it ends early: %w", errSnapshot, err)
+		}
+		return head, nil, desc, err
+	}
 	fail := func(format string, args ...any) (header, *projections.Views, Snapshot, error) {
 		return head, nil, desc, fmt.Errorf("%w: %w", errSnapshot, fmt.Errorf(format, args...))
 	}
@@ -100,7 +106,7 @@ func readSnapshot(src io.Reader, size int64, cluster string) (head header, views
 	body := io.TeeReader(io.LimitReader(src, size-trailerLength), sum)
 	front := make([]byte, fixedLength)
 	if _, err := io.ReadFull(body, front); err != nil {
-		return head, nil, desc, err
+		return short(err)
 	}
 	if string(front[:len(snapshotMagic)]) != snapshotMagic {
 		return fail("it does not begin as one")
@@ -115,7 +121,7 @@ func readSnapshot(src io.Reader, size int64, cluster string) (head header, views
 	}
 	meta := make([]byte, n)
 	if _, err := io.ReadFull(body, meta); err != nil {
-		return head, nil, desc, err
+		return short(err)
 	}
 	if err := json.Unmarshal(meta, &head); err != nil {
 		return fail("header: %w", err)
@@ -126,13 +132,13 @@ func readSnapshot(src io.Reader, size int64, cluster string) (head header, views
 	views, err = projections.DecodeFrom(cluster, body, length)
 	switch broken := src.(*failing).err; {
 	case broken != nil:
-		return head, nil, desc, broken
+		return short(broken)
 	case err != nil:
 		return fail("%w", err)
 	}
 	checksum := make([]byte, trailerLength)
 	if _, err := io.ReadFull(src, checksum); err != nil {
-		return head, nil, desc, err
+		return short(err)
 	}
 	if !bytes.Equal(sum.Sum(nil), checksum) {
 		return fail("it is damaged: the checksum differs")
