@@ -1,0 +1,4 @@
+package projections
+
+// Parts are the names and versions of what a state is made of.
+var Parts = parts
