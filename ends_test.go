@@ -3,11 +3,13 @@ package rollcall_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
 
 	"rollcall"
+	"rollcall/events"
 	"rollcall/swim/agent"
 )
 
@@ -105,4 +107,43 @@ func TestCloseAfterTheContextEnded(t *testing.T) {
 		cancel()
 	}()
 	h.wantStory("n1 joined 1", "n1 left 1")
+}
+
+// Without a log that it could go on with, a member says so and goes on: it detects, and keeps what it has to say. Nobody waits
+// for a log that will not take it.
+func TestLogEnds(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(h *house) {
+		n1 := h.join(h.options("n1"))
+		n2 := h.join(h.options("n2", n1.Addr()))
+		<-n2.Joined()
+		h.drained(n1)
+		h.drained(n2)
+		h.log.Replace()
+		eventually(h.t, "n1 notices", func() error {
+			if ended := n1.Status().Recorder.Ended; !errors.Is(ended, events.ErrReplaced) {
+				return fmt.Errorf("ended: %v", ended)
+			}
+			return nil
+		})
+		if err := n1.SetTags(h.t.Context(), map[string]string{"role": "db"}); err != nil {
+			h.t.Fatal(err)
+		}
+		eventually(h.t, "n2 hears of it by gossip", func() error {
+			if peer, _ := n2.Registry().Get("n1"); len(peer.Tags) == 0 {
+				return errors.New("it has not")
+			}
+			return nil
+		})
+		if err := n1.Drained(h.t.Context()); !errors.Is(err, events.ErrReplaced) {
+			h.t.Errorf("drained: %v, want ErrReplaced", err)
+		}
+		if s := n1.Status(); s.Outbox != 1 || s.NotAccepting != nil || n1.Err() != nil {
+			h.t.Errorf("%d events wait, %v, %v; want 1 and no trouble", s.Outbox, s.NotAccepting, n1.Err())
+		}
+		began := time.Now()
+		if err := n1.Leave(h.t.Context()); err != nil || time.Since(began) > time.Second {
+			h.t.Errorf("left after %v: %v", time.Since(began), err)
+		}
+	})
 }

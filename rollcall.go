@@ -161,7 +161,7 @@ func (m *Member) start(ctx context.Context) error {
 	}
 	m.work.Go(func() {
 		if err := m.rec.Run(m.ctx); err != nil {
-			m.log.Error("the log cannot be used any more; the outbox keeps what there is to say", "error", err)
+			m.log.Error("the log is used no more: detection goes on, the outbox keeps what there is to say; restart the member", "error", err)
 		}
 	})
 	incarnation, err := m.nextIncarnation(ctx)
@@ -379,7 +379,8 @@ func (m *Member) Status() Status {
 	return s
 }
 
-// Status of a member.
+// Status of a member. Recorder.Ended says why the log is used no more: it was replaced, or lost its beginning. The member goes on
+// without it, detects and gossips and keeps what it has to say; only another Join reads the log anew.
 type Status struct {
 	agent.Status
 	Transport    quicnet.Stats
@@ -388,10 +389,14 @@ type Status struct {
 	NotAccepting error // why the outbox takes no more; nil while it does
 }
 
-// SetTags replaces the member's tags.
+// SetTags replaces the member's tags. It changes nothing and fails with ErrMinority while the member is read-only, and with
+// outbox.ErrFull while the outbox takes nothing: the log would not hear of them for now.
 func (m *Member) SetTags(ctx context.Context, tags map[string]string) error {
 	if err := m.ReadOnly(); err != nil {
 		return err
+	}
+	if err := m.box.Accepting(); errors.Is(err, outbox.ErrFull) {
+		return fmt.Errorf("rollcall: member %s: tags are not changed: %w", m.opt.ID, err)
 	}
 	return m.agent.SetTags(ctx, swim.NewTags(tags))
 }
@@ -412,8 +417,8 @@ func (m *Member) Leave(ctx context.Context) error {
 		err = errors.Join(err, m.agent.Close())
 		drain, cancel := context.WithTimeout(ctx, drainPatience)
 		defer cancel()
-		if m.rec.Drained(drain) != nil {
-			m.log.Warn("the log did not take everything in time; the outbox keeps it", "events", m.box.Len())
+		if err := m.rec.Drained(drain); err != nil {
+			m.log.Warn("the log did not take everything in time; the outbox keeps it", "events", m.box.Len(), "reason", err)
 		}
 		m.leaveErr = err
 	})

@@ -70,7 +70,7 @@ func (m *Member) say(ts []swim.Transition) error {
 }
 
 // Drained returns when the log has everything this member has had to say until now, or with ctx's error. A member that has
-// not joined yet has its joining to say.
+// not joined yet has its joining to say. It fails when the log is used no more, see Status.
 func (m *Member) Drained(ctx context.Context) error {
 	recorded := m.agent.Recorded(ctx)
 	select {

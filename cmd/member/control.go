@@ -163,21 +163,11 @@ func readObject(w http.ResponseWriter, r *http.Request, value any, want string) 
 	return err == nil
 }
 
-// ready says whether the member takes part: it has met the others, and can keep what it has to say. A log that is away
-// is no reason to be taken out of service; it is said all the same.
+// ready says whether the member takes part: it has met the others, can keep what it has to say, and has a log to say it to. A
+// log that is away is no reason to be taken out of service; it is said all the same.
 func (a *memberAPI) ready(w http.ResponseWriter, _ *http.Request) {
 	status := a.member.Status()
-	select {
-	case <-a.member.Joined():
-	default:
-		http.Error(w, "not ready: no seed has answered yet", http.StatusServiceUnavailable)
-		return
-	}
-	if status.NotAccepting != nil {
-		http.Error(w, "not ready: "+status.NotAccepting.Error(), http.StatusServiceUnavailable)
-		return
-	}
-	if err := a.member.ReadOnly(); err != nil {
+	if err := notReady(a.member, status); err != nil {
 		http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
 		return
 	}
@@ -186,4 +176,19 @@ func (a *memberAPI) ready(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, "ok")
+}
+
+func notReady(member *rollcall.Member, status rollcall.Status) error {
+	select {
+	case <-member.Joined():
+	default:
+		return errors.New("no seed has answered yet")
+	}
+	switch {
+	case status.Recorder.Ended != nil:
+		return fmt.Errorf("the log is used no more, restart the member: %w", status.Recorder.Ended)
+	case status.NotAccepting != nil:
+		return status.NotAccepting
+	}
+	return member.ReadOnly()
 }

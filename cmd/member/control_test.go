@@ -159,3 +159,37 @@ func TestNotReady(t *testing.T) {
 		t.Errorf("in the minority: %d %s", code, why)
 	}
 }
+
+// A member whose log is no longer the one it read is not ready and says so, to people and in a metric; a restart is the answer.
+func TestNotReadyWithoutItsLog(t *testing.T) {
+	f := newFamily(t)
+	member, handler := f.member("n1", func(*rollcall.Options) {})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := member.Drained(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := notReady(member, member.Status()); err != nil {
+		t.Fatalf("with its log: %v", err)
+	}
+	f.log.Replace()
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for member.Status().Recorder.Ended == nil {
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			t.Fatal("it does not notice")
+		}
+	}
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1:7947/readyz", nil))
+	if answer := w.Body.String(); w.Code != http.StatusServiceUnavailable || !strings.Contains(answer, "the log was replaced") {
+		t.Errorf("/readyz: %d %s", w.Code, answer)
+	}
+	for _, figure := range memberFigures {
+		if figure.name == "rollcall.log.ended" && figure.value(member.Status()) != 1 {
+			t.Error("the metric does not say so")
+		}
+	}
+}

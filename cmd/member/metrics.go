@@ -68,6 +68,10 @@ var memberFigures = []figure{
 		func(s rollcall.Status) int64 { return int64(s.Transport.ReceivedBytes) }},
 	{"rollcall.outbox.events", "{event}", "Events that wait for the log.", false,
 		func(s rollcall.Status) int64 { return int64(s.Outbox) }},
+	{"rollcall.outbox.refused", "{event}", "Events that the outbox refused, remembered until it takes them.", false,
+		func(s rollcall.Status) int64 { return int64(s.Recorder.Owed) }},
+	{"rollcall.outbox.forgotten", "{event}", "Events that the outbox refused and that are lost, for there were too many.", true,
+		func(s rollcall.Status) int64 { return int64(s.Recorder.Forgotten) }},
 	{"rollcall.log.appended", "{event}", "Events that the log took from this member.", true,
 		func(s rollcall.Status) int64 { return int64(s.Recorder.Appended) }},
 	{"rollcall.log.conflicts", "{event}", "Appends that another member's came before.", true,
@@ -76,6 +80,15 @@ var memberFigures = []figure{
 		func(s rollcall.Status) int64 { return int64(s.Recorder.Denied) }},
 	{"rollcall.log.position", "", "Newest position of the log that this member has read.", false,
 		func(s rollcall.Status) int64 { return int64(s.Recorder.Position) }},
+	{"rollcall.log.ended", "", "1 when the log was replaced or lost its beginning: the member uses it no more.", false,
+		func(s rollcall.Status) int64 { return one(s.Recorder.Ended != nil) }},
+}
+
+func one(holds bool) int64 {
+	if holds {
+		return 1
+	}
+	return 0
 }
 
 // observe registers the figures of a member and of its log.
@@ -95,7 +108,7 @@ func (m *memberMetrics) observe(member *rollcall.Member, log *jslog.Log) error {
 		}
 		all = append(all, instruments[i])
 	}
-	connected, err := meter.Int64ObservableGauge("rollcall.log.connected", metric.WithDescription("1 while the log can be reached."))
+	connected, err := meter.Int64ObservableGauge("rollcall.log.connected", metric.WithDescription("1 while the log can be reached and is used."))
 	if err != nil {
 		return fmt.Errorf("metric rollcall.log.connected: %w", err)
 	}
@@ -104,11 +117,7 @@ func (m *memberMetrics) observe(member *rollcall.Member, log *jslog.Log) error {
 		for i, f := range memberFigures {
 			o.ObserveInt64(instruments[i], f.value(status))
 		}
-		up := int64(0)
-		if log.Connected() {
-			up = 1
-		}
-		o.ObserveInt64(connected, up)
+		o.ObserveInt64(connected, one(log.Connected() && status.Recorder.Ended == nil))
 		return nil
 	}, append(all, connected)...)
 	return err

@@ -37,6 +37,7 @@ type member struct {
 	t      *testing.T
 	id     string
 	path   string
+	limit  int // of the outbox; 0 is the usual one
 	box    *outbox.Outbox
 	cancel context.CancelFunc
 	done   chan struct{} // closed when Run has returned err
@@ -64,7 +65,7 @@ func start(t *testing.T, log events.Log, id string, options ...func(*recorder.Co
 // run opens the outbox and starts the recorder, as a process that comes up does.
 func (m *member) run(log events.Log, options ...func(*recorder.Config)) {
 	m.t.Helper()
-	box, err := outbox.Open(outbox.Config{Path: m.path})
+	box, err := outbox.Open(outbox.Config{Path: m.path, Limit: m.limit})
 	if err != nil {
 		m.t.Fatal(err)
 	}

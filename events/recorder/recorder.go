@@ -24,11 +24,13 @@
 //
 // Promise (I1, I2, I4, I11): what Record accepted is in the log once, in its order about each node, or was overtaken by
 // what the log says (counted as agreed, superseded or stale), or was put aside with the reason; whatever is killed or away
-// in between, for however long. Limits: the order of drafts about different nodes is not kept. The whole log is read from
+// in between, for however long. What the outbox refused is remembered in memory, [OwedMax] events of it, and recorded when the
+// outbox takes events again. Limits: the order of drafts about different nodes is not kept. The whole log is read from
 // its first event at every start, and the roll of it held in memory.
 package recorder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,10 +87,13 @@ type Recorder struct {
 	slots  chan struct{} // appends in flight
 	wake   chan struct{} // there are new entries in the outbox; capacity 1
 	counts counters
+	owed   owed
 
 	running atomic.Bool
 
 	mu      sync.Mutex
+	fit     context.Context // ends when Run cannot go on, with the reason as its cause
+	unfit   context.CancelCauseFunc
 	roll    *events.Roll
 	fed     uint64              // newest position read, folded or not
 	seen    events.Mark         // of fed: the log that was read is known by it; the feed's alone
@@ -123,19 +128,21 @@ func New(cfg Config) (*Recorder, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &Recorder{
-		cfg: cfg, self: string(cfg.Self), logger: cfg.Logger.With("member", string(cfg.Self)),
+		cfg: cfg, self: string(cfg.Self), logger: cfg.Logger,
 		slots: make(chan struct{}, InFlightMax), wake: make(chan struct{}, 1),
 		roll: events.NewRoll(cfg.Cluster), newer: newerEvents{nodes: make(map[string]bool)},
 		said: make(map[string]uint64), landing: make(map[string]*landing), lanes: make(map[string]*lane),
 	}
+	r.fit, r.unfit = context.WithCancelCause(context.Background())
 	r.gate = newGate(r.logger)
 	return r, nil
 }
 
 // Record keeps what is this member's to say among ts and returns when it is on disk: its own accusations, verdicts,
 // incarnations and departure. The rest is passed over. It takes a disk's flush, so it has no place in the goroutine that
-// runs the protocol. It fails with outbox.ErrFull, having kept nothing, and with events.ErrInvalid for each transition
-// that no log would take, having kept the others.
+// runs the protocol. It fails with outbox.ErrFull when nothing of it is on disk: it is remembered then, as long as the process
+// lives, and kept when the outbox takes events again (see [OwedMax]). It fails with events.ErrInvalid for each transition that
+// no log would take, having kept the others.
 func (r *Recorder) Record(ts ...swim.Transition) error {
 	drafts := make([]events.Event, 0, len(ts))
 	for _, t := range ts {
@@ -143,7 +150,7 @@ func (r *Recorder) Record(ts ...swim.Transition) error {
 			drafts = append(drafts, ev)
 		}
 	}
-	return r.keep(drafts)
+	return r.keepValid(drafts)
 }
 
 // Say is Record for what is no transition of a view: health_check_failed, partitioned, healed, id_conflict. Cluster and
@@ -153,22 +160,19 @@ func (r *Recorder) Say(evs ...events.Event) error {
 	for i := range drafts {
 		drafts[i].ID, drafts[i].Cluster, drafts[i].Author = events.NewID(), r.cfg.Cluster, r.self
 	}
-	return r.keep(drafts)
+	return r.keepValid(drafts)
 }
 
-func (r *Recorder) keep(drafts []events.Event) error {
-	err := r.cfg.Outbox.Put(drafts...)
+// keepValid keeps what of drafts a log would take.
+func (r *Recorder) keepValid(drafts []events.Event) error {
+	err := r.keep(drafts)
 	if errors.Is(err, events.ErrInvalid) && len(drafts) > 1 {
 		err = nil
-		for _, ev := range drafts {
-			err = errors.Join(err, r.cfg.Outbox.Put(ev))
+		for i := range drafts {
+			err = errors.Join(err, r.keep(drafts[i:i+1]))
 		}
 	}
-	signal(r.wake)
-	if err != nil {
-		return fmt.Errorf("record: %w", err)
-	}
-	return nil
+	return err
 }
 
 // Run reads the log and drains the outbox until ctx ends, then returns nil. It outlives a log that is away. It fails with
@@ -179,9 +183,10 @@ func (r *Recorder) Run(ctx context.Context) error {
 		return errors.New("recorder: it runs already")
 	}
 	defer r.running.Store(false)
+	r.begin()
 	// Before the log is read: the feed must know every draft that an earlier process may have appended.
 	if err := r.load(); err != nil {
-		return fmt.Errorf("recorder: %w", err)
+		return r.end(err)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -192,6 +197,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 		}
 	})
 	wg.Go(func() { r.gate.run(ctx, r.reach) })
+	wg.Go(func() { r.payOwed(ctx) })
 	wg.Go(func() {
 		// What an earlier life left behind builds on what it had said: read that before judging.
 		if r.CaughtUp(ctx) != nil {
@@ -204,10 +210,38 @@ func (r *Recorder) Run(ctx context.Context) error {
 	<-ctx.Done()
 	wg.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("recorder: %w", err)
+		return r.end(err)
 	}
 	return nil
 }
+
+// begin makes a recorder fit to run, again or for the first time.
+func (r *Recorder) begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fit.Err() != nil {
+		r.fit, r.unfit = context.WithCancelCause(context.Background())
+	}
+}
+
+// end says that Run cannot go on because of err, and returns it.
+func (r *Recorder) end(err error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err = fmt.Errorf("recorder: %w", err)
+	r.unfit(err)
+	return err
+}
+
+// fitness is a context that ends, with the reason as its cause, when Run cannot go on.
+func (r *Recorder) fitness() context.Context {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fit
+}
+
+// Ended is why Run cannot go on, as it said when it returned; nil while it can, or was told to end.
+func (r *Recorder) Ended() error { return context.Cause(r.fitness()) }
 
 // reach asks whether the log answers.
 func (r *Recorder) reach(ctx context.Context) error {
@@ -238,13 +272,25 @@ func (r *Recorder) Position() uint64 {
 	return r.fed
 }
 
-// Drained returns when the log has everything that was recorded and the feed has read it, or with the context's error.
-// Entries put aside are not waited for.
+// Drained returns when the log has everything that was recorded and the feed has read it, or with the context's error, or
+// with Ended. Entries put aside are not waited for.
 func (r *Recorder) Drained(ctx context.Context) error {
-	if err := r.cfg.Outbox.Wait(ctx); err != nil {
-		return fmt.Errorf("recorder: %d events are not in the log yet: %w", r.cfg.Outbox.Len(), err)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.fitness(), cancel)()
+	for {
+		err := r.owed.wait(ctx)
+		if err == nil {
+			err = r.cfg.Outbox.Wait(ctx)
+		}
+		owed, _ := r.owed.stats()
+		switch {
+		case err == nil && owed == 0:
+			return nil
+		case err != nil:
+			return fmt.Errorf("recorder: %d events are not in the log yet: %w", owed+r.cfg.Outbox.Len(), cmp.Or(r.Ended(), err))
+		}
 	}
-	return nil
 }
 
 // CaughtUp returns when everything that was in the log at the time of the call has been read, or with the context's

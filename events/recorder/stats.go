@@ -35,6 +35,10 @@ type Stats struct {
 	InFlight int    // appends under way
 	Position uint64 // newest event read
 	Away     error  // why the log counts as away; nil while it is reachable
+	Ended    error  // why the log is used no more, see Recorder.Ended; nil while it is
+
+	Owed      int    // events that the outbox refused, remembered until it takes them
+	Forgotten uint64 // such events beyond OwedMax, lost
 }
 
 // Stats returns the counts as they are now.
@@ -49,5 +53,7 @@ func (r *Recorder) Stats() Stats {
 	r.mu.Lock()
 	s.Lanes, s.Position = len(r.lanes), r.fed
 	r.mu.Unlock()
+	s.Owed, s.Forgotten = r.owed.stats()
+	s.Ended = r.Ended()
 	return s
 }
