@@ -61,8 +61,8 @@ func TestFullDisk(t *testing.T) {
 	succeed(t, "projector", "verify", "--cluster", siteCluster, "--nats", "nats://"+s.nats)
 }
 
-// setTags asks a member for other tags. A member that can keep no more may refuse.
-func setTags(t *testing.T, api, body string) {
+// setTags asks a member for other tags, and returns the status. A member that can keep no more refuses.
+func setTags(t *testing.T, api, body string) (status int) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, api+"/v1/tags", strings.NewReader(body))
 	if err != nil {
@@ -74,6 +74,7 @@ func setTags(t *testing.T, api, body string) {
 		t.Fatal(err)
 	}
 	response.Body.Close()
+	return response.StatusCode
 }
 
 func readiness(t *testing.T, api string) (status int, text string) {
