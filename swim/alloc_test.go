@@ -42,6 +42,9 @@ func newSteady(t testing.TB, members int, strategy Strategy) *steady {
 
 func (s *steady) step(in Input) {
 	for _, e := range s.n.Step(testEpoch.Add(s.now), in) {
+		if e.Kind == EffectWarm {
+			continue
+		}
 		var msg message
 		if e.Kind != EffectSend || decodeMessage(e.Data, &msg) != nil {
 			s.t.Fatalf("at %v: effect of kind %d: %+v", s.now, e.Kind, e.Transition)

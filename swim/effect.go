@@ -96,6 +96,7 @@ const (
 	EffectTransition                       // Transition: something to report, after the EffectMember it goes with
 	EffectGone                             // the departure is known to others
 	EffectDouble                           // To: another process may run there under this member's id; look
+	EffectWarm                             // To: a datagram to this peer may follow soon; connect to it, if you like
 	EffectRefused                          // the tags or the rise that this step asked for: the member is leaving, or they are invalid
 )
 

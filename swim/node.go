@@ -10,7 +10,8 @@ type Node struct {
 	cfg   Config
 	epoch time.Time     // wall time of now == 0
 	now   time.Duration // since epoch, of the running or last step
-	rng   *rand.Rand
+	pcg   rand.PCG
+	rng   *rand.Rand // over pcg
 
 	// The view: rows by ref, this member first.
 	members []*member
@@ -46,8 +47,8 @@ type Node struct {
 	lateSeen time.Duration
 	unheard  time.Duration // last probe of ours whose direct pings went unanswered
 	strayed  time.Duration // last gossip to anybody at all
-	coldFrom time.Duration // since when coldAsked counts
-	coldAsk  int           // relays asked without a warm connection
+	cold     ration        // relays asked without a warm connection
+	warmed   ration        // of these, those named to the host beforehand
 	alarmed  time.Duration // last alarm
 	stall    stall
 	damp     damping
@@ -101,7 +102,7 @@ func New(cfg Config, now time.Time) (*Node, error) {
 	n := &Node{
 		cfg:   cfg,
 		epoch: now,
-		rng:   rand.New(rand.NewPCG(cfg.Seed, hashID(cfg.ID))),
+		pcg:   *rand.NewPCG(cfg.Seed, hashID(cfg.ID)),
 		arena: make([]byte, 0, arenaSize),
 
 		gossiped:  never,
@@ -110,12 +111,14 @@ func New(cfg Config, now time.Time) (*Node, error) {
 		acked:     never,
 		unheard:   never,
 		strayed:   never,
-		coldFrom:  never,
+		cold:      ration{since: never},
+		warmed:    ration{since: never},
 		alarmed:   never,
 		risen:     never,
 		damp:      damping{outage: never},
 		contests:  make(map[int32]*contest),
 	}
+	n.rng = rand.New(&n.pcg)
 	n.queue.init()
 	n.rings = make([]ring, cfg.Rings)
 	for i := range n.rings {

@@ -127,6 +127,7 @@ func (n *Node) probeTimer(slot int32, late time.Duration) {
 	case phasePing:
 		p.phase = phaseRepeat
 		n.ping(m, p)
+		n.warmRelays(m, p)
 		p.timer = n.timers.arm(timerProbe, slot, n.now+max(p.wait-m.edge.repeatAfter(p.wait), 1))
 	case phaseRepeat:
 		n.missed(m, slot)
@@ -171,15 +172,27 @@ func (n *Node) ownFault(p *probe) bool {
 	return other && n.acked < p.sent && !p.again
 }
 
-// coldRelays is how many relays without a warm connection this member asks in a period. Each costs a handshake, and when a
-// host or a network is in trouble they are many at once, in the hour of need.
-const coldRelays = 2
-
-// askRelays sends ping-reqs: to observers of the target, which are warm towards it, and to at least one random member, which
-// is warm towards this one (detection rule 4). Of the observers those come first that are warm towards both.
+// askRelays sends ping-reqs to the relays that it chooses.
 func (n *Node) askRelays(m *member, slot int32) {
 	p := &n.probes[slot]
-	p.phase, p.asked, p.excused = phaseIndirect, 0, false
+	p.phase, p.excused = phaseIndirect, false
+	n.chooseRelays(m, p)
+	if p.asked == 0 {
+		n.judgeRelays(m, p)
+		return
+	}
+	for _, r := range p.relays[:p.asked] {
+		to := n.members[r.ref].peer()
+		n.send(to, &message{typ: messagePingReq, seq: p.seq, waitMS: uint64(p.wait / time.Millisecond), target: m.peer()}, nil)
+	}
+	wait := min(4*p.wait, n.cfg.IndirectTimeout*time.Duration(n.health+1))
+	p.timer = n.timers.arm(timerProbe, slot, n.now+wait)
+}
+
+// chooseRelays takes observers of the target, which are warm towards it, and at least one random member, which is warm towards
+// this one (detection rule 4). Of the observers those come first that are warm towards both.
+func (n *Node) chooseRelays(m *member, p *probe) {
+	p.asked = 0
 	want := n.cfg.IndirectProbes
 	able := func(c *member) bool { return c.state == Alive && c != m && !p.askedOf(c.ref) }
 	if n.cfg.Strategy == RingObservers {
@@ -189,7 +202,7 @@ func (n *Node) askRelays(m *member, slot int32) {
 			for _, ref := range observers {
 				c := n.members[ref]
 				if p.asked < want-1 && able(c) && n.near(c) == near && (near || n.mayDial()) {
-					n.askRelay(m, p, c)
+					p.ask(c)
 				}
 			}
 		}
@@ -205,14 +218,8 @@ func (n *Node) askRelays(m *member, slot int32) {
 		if c == nil {
 			break
 		}
-		n.askRelay(m, p, c)
+		p.ask(c)
 	}
-	if p.asked == 0 {
-		n.judgeRelays(m, p)
-		return
-	}
-	wait := min(4*p.wait, n.cfg.IndirectTimeout*time.Duration(n.health+1))
-	p.timer = n.timers.arm(timerProbe, slot, n.now+wait)
 }
 
 // near reports whether a relay is worth asking before others: it is warm, and has been heard since it was last silent. Else
@@ -222,18 +229,12 @@ func (n *Node) near(c *member) bool {
 }
 
 // mayDial takes one of the period's cold relays, if there is one left.
-func (n *Node) mayDial() bool {
-	if n.now-n.coldFrom >= n.cfg.ProtocolPeriod {
-		n.coldFrom, n.coldAsk = n.now, 0
-	}
-	n.coldAsk++
-	return n.coldAsk <= coldRelays
-}
+func (n *Node) mayDial() bool { return n.cold.take(n.now, n.cfg.ProtocolPeriod) }
 
-func (n *Node) askRelay(m *member, p *probe, c *member) {
+// ask takes c as a relay.
+func (p *probe) ask(c *member) {
 	p.relays[p.asked] = relay{ref: c.ref}
 	p.asked++
-	n.send(c.peer(), &message{typ: messagePingReq, seq: p.seq, waitMS: uint64(p.wait / time.Millisecond), target: m.peer()}, nil)
 }
 
 func (p *probe) askedOf(ref int32) bool {

@@ -137,6 +137,8 @@ func (s *script) describe(e Effect) (kind, text string) {
 		return "member", fmt.Sprintf("forget %s", e.Member.ID)
 	case EffectGone:
 		return "gone", "gone"
+	case EffectWarm:
+		return "warm", fmt.Sprintf("warm %s", e.To.ID)
 	case EffectRefused:
 		return "transition", "refused"
 	case EffectDouble:

@@ -14,6 +14,7 @@ type crowd struct {
 	now  time.Duration
 	up   func(ID) bool
 	seen func(to ID, msg *message) // every datagram sent
+	dial func(to ID)               // every EffectWarm
 	due  []Input                   // acks, delivered at once
 }
 
@@ -22,7 +23,7 @@ func newCrowd(t *testing.T, members int) *crowd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &crowd{t: t, n: n, up: func(ID) bool { return true }, seen: func(ID, *message) {}}
+	c := &crowd{t: t, n: n, up: func(ID) bool { return true }, seen: func(ID, *message) {}, dial: func(ID) {}}
 	var rows []*member
 	for i := 2; i <= members; i++ {
 		m := row(fmt.Sprintf("n%d", i), Alive, 1)
@@ -42,6 +43,9 @@ func (c *crowd) step(in Input) {
 		in, c.due = c.due[0], c.due[1:]
 		for _, e := range c.n.Step(testEpoch.Add(c.now), in) {
 			var msg message
+			if e.Kind == EffectWarm {
+				c.dial(e.To.ID)
+			}
 			if e.Kind != EffectSend || decodeMessage(e.Data, &msg) != nil {
 				continue
 			}
@@ -118,6 +122,54 @@ func TestColdRelaysAreBounded(t *testing.T) {
 		}
 		if in > 2*coldRelays { // a period may begin within the second
 			t.Errorf("%d cold relays in the second from %v", in, at)
+		}
+	}
+}
+
+// The strangers among the relays are named to the host when the first ping goes unanswered, so that their handshakes are over
+// when they are asked (requirements 1.15); and nobody else is.
+func TestColdRelaysAreWarmedAtTheFirstMiss(t *testing.T) {
+	c := newCrowd(t, 300)
+	dark := c.n.members[c.n.observed[0]].id
+	c.up = func(id ID) bool { return id != dark }
+	var warmed, asked []ID
+	pings := 0
+	c.dial = func(to ID) {
+		warmed = append(warmed, to)
+		if pings != 2 || len(asked) != 0 {
+			t.Errorf("warmed %s after %d pings and %d relays asked, want it with the repeated ping", to, pings, len(asked))
+		}
+	}
+	c.seen = func(to ID, msg *message) {
+		switch {
+		case msg.typ == messagePing && to == dark:
+			pings++
+		case msg.typ == messagePingReq && !c.warm(to):
+			asked = append(asked, to)
+		}
+	}
+	for c.n.counters.Missed == 0 {
+		c.run(c.n.Deadline().Sub(testEpoch) - c.now)
+	}
+	if len(asked) == 0 || !slices.Equal(warmed, asked) {
+		t.Errorf("warmed %v, then asked %v", warmed, asked)
+	}
+}
+
+// What is warmed is bounded like what is asked, and an answered ping warms nobody.
+func TestWarmingIsBounded(t *testing.T) {
+	c := newCrowd(t, 300)
+	var warmed []time.Duration
+	c.dial = func(ID) { warmed = append(warmed, c.now) }
+	c.run(time.Minute)
+	if len(warmed) != 0 {
+		t.Errorf("%d warmed while everybody answers", len(warmed))
+	}
+	c.up = func(ID) bool { return false }
+	c.run(time.Minute)
+	for i := range warmed {
+		if at := i + 2*coldRelays; at < len(warmed) && warmed[at]-warmed[i] < time.Second { // a period may begin within the second
+			t.Errorf("more than %d warmed in the second from %v", 2*coldRelays, warmed[i])
 		}
 	}
 }

@@ -110,6 +110,7 @@ func Start(cfg Config) (*Agent, error) {
 	a.ctx, a.cancel = context.WithCancelCause(context.Background())
 	r := &runner{Agent: a, node: node, replies: make(map[uint64]chan []byte)}
 	r.tether, _ = cfg.Transport.(Tetherer)
+	r.warmer, _ = cfg.Transport.(Warmer)
 	r.step(input{Input: swim.Tick()}) // the joining is on its way to Record when Start returns
 	go a.record()
 	go r.run()

@@ -15,6 +15,7 @@ type runner struct {
 	replies map[uint64]chan []byte // exchange requests, joins: who waits for our state
 	token   uint64
 
+	warmer   Warmer    // nil where the transport is none
 	tether   Tetherer  // nil where the transport has none
 	tethered swim.Peer // what it was asked last
 }
@@ -88,6 +89,10 @@ func (r *runner) carryOut(e swim.Effect) {
 	case swim.EffectDouble:
 		if r.cfg.Double != nil {
 			r.cfg.Double(e.To.Addr)
+		}
+	case swim.EffectWarm:
+		if r.warmer != nil {
+			r.warmer.Warm(e.To)
 		}
 	case swim.EffectGone:
 		r.goneOnce.Do(func() { close(r.gone) })

@@ -38,6 +38,12 @@ type Tetherer interface {
 	Tether(to swim.Peer)
 }
 
+// Warmer is what a Transport may be besides: it can connect ahead of the first datagram.
+type Warmer interface {
+	// Warm begins to connect to a peer, if it isn't connected, and returns at once. Nothing is promised.
+	Warm(to swim.Peer)
+}
+
 // Handler receives what arrives. Its methods may be called from many goroutines at once and must not block for long.
 type Handler interface {
 	// HandleDatagram takes one datagram from an authenticated peer. The bytes are the callee's to keep.

@@ -22,8 +22,8 @@ type dial struct {
 	err     error
 }
 
-// Warm begins to connect to a peer, if it isn't connected, so that a datagram sent soon needs no handshake. It returns
-// at once and promises nothing.
+// Warm begins to connect to a peer, if it isn't connected, so that a datagram sent soon needs no handshake; see
+// [agent.Warmer]. The bounds of Send are its own.
 func (t *Transport) Warm(to swim.Peer) {
 	to.Addr = unmap(to.Addr)
 	if !t.dialable(to) || to.ID == "" {

@@ -63,6 +63,7 @@ type Transport struct {
 var (
 	_ agent.Transport = (*Transport)(nil)
 	_ agent.Tetherer  = (*Transport)(nil)
+	_ agent.Warmer    = (*Transport)(nil)
 )
 
 // Listen binds the socket and begins to answer handshakes; nothing is delivered before [Transport.Serve].
