@@ -11,7 +11,7 @@ CLIENTS  ?= 1000
 
 .DEFAULT_GOAL := check
 
-.PHONY: help check test race lint law bench bench-log bench-peers bench-views chaos-projector streams fuzz-short chaos-log clients browser soak golden build clean
+.PHONY: help check test race lint law bench bench-log bench-peers bench-views chaos-projector streams fuzz-short chaos-log chaos-servers clients browser soak golden build clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 17
@@ -54,7 +54,7 @@ streams: ## CLIENTS (1000) of the event stream while 1,000 events a second are f
 fuzz-short: ## every fuzz target for FUZZTIME (10s)
 	@.ci/fuzz $(FUZZTIME)
 
-chaos-log: ## kill -9 of members, projectors and NATS servers for CHAOS (10m), and a checker of what the log holds then
+chaos-log: ## kill -9 of members, projectors and NATS servers, several at once, for CHAOS (10m), and a checker of what became of every event
 	go test -count=1 -timeout 2h -v -run '^TestChaos$$' ./test/integration -chaos $(CHAOS)
 
 chaos-servers: ## NATS servers killed and their leader moved under appends from eight writers, for CHAOS (10m)

@@ -207,6 +207,20 @@ func (o *Outbox) Len() int {
 	return o.stored
 }
 
+// Accepted is how many entries were ever put, over all lives of the file, and the sequence of the newest: whoever knows what
+// became of every sequence up to it has missed none.
+func (o *Outbox) Accepted() (uint64, error) {
+	var seq uint64
+	err := o.db.View(func(tx *bbolt.Tx) error {
+		seq = tx.Bucket(bucketPending).Sequence()
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("outbox %s: %w", o.path, closedError(err))
+	}
+	return seq, nil
+}
+
 // AsideLen is the number of entries put aside.
 func (o *Outbox) AsideLen() int {
 	o.mu.Lock()

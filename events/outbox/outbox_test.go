@@ -361,3 +361,38 @@ func poll(t *testing.T, what string, done func() bool) {
 		}
 	}
 }
+
+// Accepted counts what was ever put, whatever became of it and however often the file was opened since.
+func TestAccepted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	accepted := func(box *outbox.Outbox, want uint64) {
+		t.Helper()
+		if n, err := box.Accepted(); err != nil || n != want {
+			t.Errorf("accepted %d, error %v; want %d", n, err, want)
+		}
+	}
+	box := open(t, outbox.Config{Path: path})
+	accepted(box, 0)
+	put(t, box, event("a"), event("b"), event("c"))
+	box.Done(1, 3)
+	if err := box.SetAside(2, "a test"); err != nil {
+		t.Fatal(err)
+	}
+	accepted(box, 3)
+	if err := box.Put(event("d"), events.Event{}); !errors.Is(err, events.ErrInvalid) {
+		t.Errorf("put what no log takes: %v", err)
+	}
+	if err := box.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := box.Accepted(); !errors.Is(err, outbox.ErrClosed) {
+		t.Errorf("asked when closed: %v; want ErrClosed", err)
+	}
+	box = open(t, outbox.Config{Path: path})
+	accepted(box, 3)
+	put(t, box, event("e"))
+	accepted(box, 4)
+	if entries := pending(t, box); len(entries) != 2 || entries[1].Seq != 4 {
+		t.Errorf("pending %v, want the entries 2 and 4", entries)
+	}
+}

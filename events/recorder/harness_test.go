@@ -245,7 +245,7 @@ func story(all []events.Recorded, node string) []string {
 	return s
 }
 
-// lines is a log handler that counts messages.
+// lines is a log handler that counts messages, but for those that only show when they are asked for.
 type lines struct {
 	slog.Handler
 	mu    sync.Mutex
@@ -254,9 +254,9 @@ type lines struct {
 
 func newLines() *lines { return &lines{Handler: slog.DiscardHandler, count: make(map[string]int)} }
 
-func (l *lines) Enabled(context.Context, slog.Level) bool { return true }
-func (l *lines) WithAttrs([]slog.Attr) slog.Handler       { return l }
-func (l *lines) WithGroup(string) slog.Handler            { return l }
+func (l *lines) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+func (l *lines) WithAttrs([]slog.Attr) slog.Handler               { return l }
+func (l *lines) WithGroup(string) slog.Handler                    { return l }
 func (l *lines) Handle(_ context.Context, r slog.Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

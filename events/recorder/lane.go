@@ -58,6 +58,8 @@ func (r *Recorder) load() error {
 }
 
 func (r *Recorder) enqueue(e outbox.Entry) {
+	r.logger.Debug("to be said", "entry", e.Seq, "event", e.Event.ID, "kind", e.Event.Kind, "node", e.Event.Node,
+		"incarnation", e.Event.Incarnation)
 	if e.Event.Author != r.self || e.Event.Cluster != r.cfg.Cluster {
 		r.putAside(e.Seq, fmt.Sprintf("by %s in cluster %s, not by %s in %s: the outbox is another member's",
 			e.Event.Author, e.Event.Cluster, r.self, r.cfg.Cluster))
@@ -202,6 +204,8 @@ func (r *Recorder) renew(seq uint64, ev events.Event) events.Event {
 	if err := r.cfg.Outbox.Replace(seq, ev); err != nil {
 		r.logger.Warn("a verdict is to be said again but cannot be kept", "node", ev.Node, "reason", err)
 		drop, ev.ID = ev.ID, old
+	} else {
+		r.logger.Debug("to be said under another id", "entry", seq, "event", ev.ID, "before", old)
 	}
 	r.mu.Lock()
 	delete(r.landing, drop)

@@ -5,33 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 
-	"github.com/nats-io/nkeys"
-
 	"rollcall/events"
-	"rollcall/events/jslog"
 	"rollcall/events/outbox"
 	"rollcall/events/verify"
 )
 
-// pendingMax is how many entries of an outbox are looked at: more than a member can say while a server is elected.
-const pendingMax = 100_000
-
-// result is what TestChaos found.
-type result struct {
-	accepted, otherwise  int // events on the disks of killed members; those that the log has in another form, or had no use for
-	stored               int
-	lost, twice, illegal int
-}
+// pendingMax is how many entries of an outbox are looked at: all that it can hold.
+const pendingMax = outbox.LimitDefault
 
 // inspect reads what a member that was killed has on its disk and not, for all it knows, in the log.
-func (c *chaos) inspect(i int) {
+func (c *chaos) inspect(p *part) {
 	c.t.Helper()
-	path := filepath.Join(c.dir, "data", "pki", memberID(i), "outbox.db")
+	path := filepath.Join(c.dir, "data", "pki", p.name, "outbox.db")
 	if _, err := os.Stat(path); err != nil {
 		return // killed before it had one
 	}
@@ -44,58 +35,95 @@ func (c *chaos) inspect(i int) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	for _, e := range entries {
-		c.onDisk[e.Event.ID] = e.Event
+	accepted, err := box.Accepted()
+	if err != nil {
+		c.t.Fatal(err)
 	}
+	c.account.inspected(p.name, p.life.Load(), accepted, entries)
 }
 
-var outboxEvents = regexp.MustCompile(`(?m)^rollcall_outbox_events(\{[^}]*\})? (\S+)$`)
-
-// settle waits until everybody is alive in every projector's views and has said all it had to say, and ends the members.
+// settle waits until everybody is alive, members and projectors say the same and nobody has more to say, and ends the members.
 func (c *chaos) settle() {
 	c.t.Helper()
 	c.healthy()
-	for i, api := range c.apis {
-		eventually(c.t, fmt.Sprintf("p%d has everybody alive", i), func() error {
-			nodes, err := listNodes(api)
-			if err != nil {
-				return err
-			}
-			alive := 0
-			for _, n := range nodes {
-				if n.State == "alive" {
-					alive++
-				}
-			}
-			if alive != chaosMembers {
-				return fmt.Errorf("it has %v", nodes)
-			}
-			return nil
-		})
-	}
-	for i, m := range c.members {
-		eventually(c.t, memberID(i)+" has said everything", func() error {
-			text, err := fetch(c.t.Context(), m.api+"/metrics")
-			if err != nil {
-				return err
-			}
-			if match := outboxEvents.FindStringSubmatch(text); match == nil || match[2] != "0" {
-				return fmt.Errorf("its outbox: %v", match)
-			}
-			return nil
-		})
-	}
-	for i, m := range c.members {
-		m.kill()
-		before := len(c.onDisk)
-		c.inspect(i)
-		if n := len(c.onDisk) - before; n > 0 {
-			c.t.Logf("%s had %d new events on its disk at the end", memberID(i), n)
-		}
+	c.agreed()
+	c.account.close()
+	for _, m := range c.parts[aMember] {
+		c.end(m)
 	}
 }
 
-// check reads the whole log, judges it, and looks for what members had on their disks.
+// agreed waits until every member has said everything, and the projectors the same as it.
+func (c *chaos) agreed() {
+	c.t.Helper()
+	for _, m := range c.parts[aMember] {
+		eventually(c.t, m.name+" is of one mind with the projectors, and has said everything", func() error { return c.agrees(m) })
+	}
+}
+
+// agrees compares what a member says of itself and of the cluster with what the projectors say (I14).
+func (c *chaos) agrees(m *part) error {
+	metrics, err := fetch(c.t.Context(), m.api+"/metrics")
+	if err != nil {
+		return err
+	}
+	if live := gauge(metrics, "rollcall_members_live"); live != fmt.Sprint(chaosMembers) {
+		return fmt.Errorf("to it %s are live", live)
+	}
+	if waiting := gauge(metrics, "rollcall_outbox_events"); waiting != "0" {
+		return fmt.Errorf("%s events wait in its outbox", waiting)
+	}
+	var own struct{ Tags map[string]string }
+	if err := get(m.api+"/v1/tags", &own); err != nil {
+		return err
+	}
+	for _, p := range c.parts[aProjector] {
+		var answer struct {
+			Nodes []struct {
+				ID, State   string
+				Incarnation uint64
+				Tags        map[string]string
+			}
+		}
+		if err := get(p.api+"/v1/nodes", &answer); err != nil {
+			return err
+		}
+		known := false
+		for _, n := range answer.Nodes {
+			if n.ID != m.name {
+				continue
+			}
+			known = true
+			if n.State != "alive" || !maps.Equal(n.Tags, own.Tags) || fmt.Sprint(n.Incarnation) != gauge(metrics, "rollcall_incarnation") {
+				return fmt.Errorf("%s has it %+v, and it says %s, incarnation %s", p.name, n, own.Tags, gauge(metrics, "rollcall_incarnation"))
+			}
+		}
+		if !known || len(answer.Nodes) != chaosMembers {
+			return fmt.Errorf("%s has %+v", p.name, answer.Nodes)
+		}
+	}
+	return nil
+}
+
+// gauge is a figure among metrics, as it is written there.
+func gauge(metrics, name string) string {
+	match := regexp.MustCompile(`(?m)^` + name + `(?:\{[^}]*\})? (\S+)$`).FindStringSubmatch(metrics)
+	if match == nil {
+		return "nobody knows how many"
+	}
+	return match[1]
+}
+
+// result is what TestChaos found.
+type result struct {
+	accepted, waiting, agreed int // entries of outboxes: all, those on a disk at a kill, and those that the log had no use for
+	unsaid                    int // that came when everybody was ended, and are on a disk
+	answered, unkept          int // changes of tags: all, and those that a member was killed too soon to keep
+	stored                    int
+	lost, twice, illegal      int
+}
+
+// check reads the whole log, judges it, and looks there for what members took upon themselves to say.
 func (c *chaos) check() (r result) {
 	c.t.Helper()
 	var info events.Info
@@ -103,13 +131,13 @@ func (c *chaos) check() (r result) {
 		info, err = c.watched.Info(c.t.Context())
 		return err
 	})
-	at := make(map[string][]uint64)
 	v := verify.New(siteCluster, func(f verify.Finding) {
 		if f.Severity == verify.Violation {
 			r.illegal++
 			c.t.Error(f)
 		}
 	})
+	book := newLedger()
 	for m, err := range c.watched.Scan(c.t.Context(), info.Last) {
 		if err != nil {
 			c.t.Fatal(err)
@@ -121,27 +149,19 @@ func (c *chaos) check() (r result) {
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		at[rec.ID] = append(at[rec.ID], m.Position)
-		r.stored++
+		rec.Position = m.Position
+		book.enter(rec)
 	}
 	v.End(info.Last)
-	for id, positions := range at {
-		if len(positions) > 1 {
-			r.twice++
-			c.t.Errorf("%s is at positions %v", id, positions)
-		}
+	r.stored = book.events
+	for _, text := range book.twice {
+		r.twice++
+		c.t.Error(text)
 	}
-	r.accepted = len(c.onDisk)
-	for id, ev := range c.onDisk {
-		switch {
-		case at[id] != nil:
-		case ev.Kind.ByOwner():
-			r.lost++
-			c.t.Errorf("%s had %s (%s, incarnation %d) on its disk, and the log does not have it", ev.Author, ev.Kind, id, ev.Incarnation)
-		default: // of others: somebody said it first, or it no longer holds
-			r.otherwise++
-		}
-	}
+	c.account.settle(book, &r, func(text string) {
+		r.lost++
+		c.t.Error(text)
+	})
 	c.compare(info.Last)
 	eventually(c.t, "the subscriber is at the end of the log", func() error {
 		if seen := c.seen.Load(); seen < info.Last {
@@ -152,13 +172,13 @@ func (c *chaos) check() (r result) {
 	return r
 }
 
-// compare wants the projectors to have the same hash at the end of the log.
+// compare wants the projectors to have the same hash at the end of the log (I9).
 func (c *chaos) compare(last uint64) {
 	c.t.Helper()
 	var sums [chaosProjectors]string
-	for i, api := range c.apis {
-		eventually(c.t, fmt.Sprintf("p%d shows a hash at the end of the log", i), func() error {
-			position, sum, err := sumAt(api)
+	for i, p := range c.parts[aProjector] {
+		eventually(c.t, p.name+" shows a hash at the end of the log", func() error {
+			position, sum, err := sumAt(p.api)
 			if err == nil && position != last {
 				err = fmt.Errorf("it is at %d, the end at %d", position, last)
 			}
@@ -169,24 +189,6 @@ func (c *chaos) compare(last uint64) {
 	if sums[0] == "" || sums[0] != sums[1] {
 		c.t.Errorf("at position %d the projectors show the hashes %v (I9)", last, sums)
 	}
-}
-
-// inbox is where the answers for the user of a key arrive.
-func (c *chaos) inbox(key string) string {
-	c.t.Helper()
-	seed, err := os.ReadFile(filepath.Join(c.cfg.Dir, key))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	pair, err := nkeys.ParseDecoratedNKey(seed)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	public, err := pair.PublicKey()
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return jslog.Inbox(public)
 }
 
 func postJSON(ctx context.Context, url string, body io.Reader) error {

@@ -29,9 +29,14 @@ type process struct {
 // launch starts a program of ours. It is killed when the test ends, if it runs still.
 func launch(t *testing.T, name, program string, args ...string) *process {
 	t.Helper()
+	return begin(t, name, ours(program, args...))
+}
+
+// ours is the command that starts a program of ours.
+func ours(program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(binaries, program), args...)
 	cmd.Env = environment()
-	return begin(t, name, cmd)
+	return cmd
 }
 
 // environment is ours without the settings of whoever runs the tests, which are not those of the programs.
@@ -43,10 +48,18 @@ func environment() []string {
 func begin(t *testing.T, name string, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{
-		t: t, name: name, cmd: cmd, ended: make(chan struct{}),
+		t: t, name: name, cmd: cmd,
 		stdout: newTranscript(t, name+", standard output"), stderr: newTranscript(t, name+", standard error"),
 	}
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
+	return p.begin()
+}
+
+// begin starts the command as it is.
+func (p *process) begin() *process {
+	t := p.t
+	t.Helper()
+	p.ended = make(chan struct{})
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
