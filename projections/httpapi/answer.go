@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rollcall/projections"
+	"rollcall/projections/projector"
 )
 
 // answer is what every read says of itself.
@@ -58,7 +59,7 @@ func (a *api) read(r *http.Request, fn func(v *projections.Views)) (answer, erro
 			return answer{}, err
 		}
 		fn(past)
-		ans.Position, ans.Time, ans.asOf = past.Position(), stamp(past.Stored()), past.Stored()
+		ans.Position, ans.Time, ans.asOf = past.Position(), stamp(past.Stored()), momentOf(at, past)
 		return ans, nil
 	}
 	if err := a.await(r.Context(), query); err != nil {
@@ -70,6 +71,15 @@ func (a *api) read(r *http.Request, fn func(v *projections.Views)) (answer, erro
 	})
 	ans.Lag, ans.asOf = a.lagAt(ans.Position), time.Now()
 	return ans, nil
+}
+
+// momentOf is the time at which the views stand that were asked for: the one that was asked for or, for a position, when the log
+// accepted that event.
+func momentOf(at projector.At, v *projections.Views) time.Time {
+	if at.Position > 0 {
+		return v.Stored()
+	}
+	return at.Time
 }
 
 // lagAt is how far behind an answer at position is.

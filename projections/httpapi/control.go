@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -36,7 +37,9 @@ func (a *api) control(w http.ResponseWriter, r *http.Request) error {
 	case "retry", "skip":
 		node, err := nodeInBody(r)
 		if err == nil && action == "retry" {
-			err = a.p.Retry(r.Context(), node)
+			ctx, cancel := context.WithTimeout(r.Context(), logReadMax)
+			defer cancel()
+			err = a.p.Retry(ctx, node)
 		} else if err == nil {
 			err = a.p.Skip(node)
 		}

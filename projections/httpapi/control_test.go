@@ -1,6 +1,8 @@
 package httpapi_test
 
 import (
+	"context"
+	"iter"
 	"net/http"
 	"strings"
 	"testing"
@@ -115,5 +117,39 @@ func TestControlRefusesOtherSites(t *testing.T) {
 	}
 	if r := w.get("/v1/projections/registry/pause"); r.status != http.StatusMethodNotAllowed {
 		t.Errorf("GET: %d %s", r.status, r.raw)
+	}
+}
+
+// timed notes whether who reads it gave itself a limit.
+type timed struct {
+	events.Log
+	limited chan bool
+}
+
+func (l *timed) Subscribe(ctx context.Context, f events.Filter, from events.From) iter.Seq2[events.Recorded, error] {
+	if _, limited := ctx.Deadline(); from.Position > 1 {
+		select {
+		case l.limited <- limited:
+		default:
+		}
+	}
+	return l.Log.Subscribe(ctx, f, from)
+}
+
+// A log that does not answer does not keep a retry, and its client, for ever.
+func TestRetryIsLimitedInTime(t *testing.T) {
+	log := &timed{limited: make(chan bool, 1)}
+	w := newWorldOf(t, nil, func(c *projector.Config) { log.Log, c.Log = c.Log, log })
+	w.say(events.Joined, "n1", "n1", 1, events.Evidence{Reason: "start"})
+	w.log.Inject("rollcall.test.node.n1.n1.tagged", []byte("not JSON"))
+	w.settle()
+	w.do(http.MethodPost, "/v1/projections/registry/retry", strings.NewReader(`{"node":"n1"}`))
+	select {
+	case limited := <-log.limited:
+		if !limited {
+			t.Error("the log is read without a limit")
+		}
+	default:
+		t.Error("the log is not read")
 	}
 }

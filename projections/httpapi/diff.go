@@ -59,8 +59,11 @@ func (a *api) diff(w http.ResponseWriter, r *http.Request) error {
 	}
 	ans := answer{Cluster: a.p.Cluster()}
 	var after *projections.Views
+	then := time.Now()
 	if untilThen {
-		after, err = a.p.AsOf(ctx, to)
+		if after, err = a.p.AsOf(ctx, to); err == nil {
+			then = momentOf(to, after)
+		}
 	} else {
 		after = a.p.Freeze()
 		ans.Lag = a.lagAt(after.Position())
@@ -71,7 +74,7 @@ func (a *api) diff(w http.ResponseWriter, r *http.Request) error {
 	ans.Position, ans.Time = after.Position(), stamp(after.Stored())
 	d := projections.DiffOf(before.Registry, after.Registry)
 	changes := func(list []projections.Change) []changeJSON {
-		return renderChanges(list, before.Stored(), after.Stored())
+		return renderChanges(list, momentOf(from, before), then)
 	}
 	return send(w, r, struct {
 		answer

@@ -34,9 +34,17 @@ type world struct {
 // newWorld starts everything; change adjusts the server's configuration.
 func newWorld(t *testing.T, change func(*httpapi.Config)) *world {
 	t.Helper()
+	return newWorldOf(t, change, func(*projector.Config) {})
+}
+
+// newWorldOf is newWorld; fold adjusts the projector's configuration, whose Log is w.log.
+func newWorldOf(t *testing.T, change func(*httpapi.Config), fold func(*projector.Config)) *world {
+	t.Helper()
 	w := &world{t: t, log: memlog.New("test"), at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	var err error
-	w.p, err = projector.Open(projector.Config{Log: w.log, Cluster: "test", HeartbeatEvery: 20 * time.Millisecond})
+	folded := projector.Config{Log: w.log, Cluster: "test", HeartbeatEvery: 20 * time.Millisecond}
+	fold(&folded)
+	w.p, err = projector.Open(folded)
 	if err != nil {
 		t.Fatal(err)
 	}

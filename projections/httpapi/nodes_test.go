@@ -11,6 +11,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/projections"
+	"rollcall/projections/projector"
 )
 
 func keys(v any) []string {
@@ -104,5 +105,29 @@ func TestNodeThatSomeCannotReach(t *testing.T) {
 	w.p.View(func(v *projections.Views) { n3, _ = v.Registry.Node("n3") })
 	if from := n3.UnreachableFrom(time.Now().Add(projections.UnreachableFor)); len(from) > 0 {
 		t.Errorf("a minute later still unreachable from %v", from)
+	}
+}
+
+// As of a time, who could not reach a node is as of that time, not of the last event before it.
+func TestUnreachableAsOfATimeEndsByTime(t *testing.T) {
+	w := newWorldOf(t, nil, func(c *projector.Config) {
+		c.Now = func() time.Time { return time.Now().Add(2 * projections.UnreachableFor) }
+	})
+	w.say(events.Joined, "n1", "n1", 1, events.Evidence{Reason: "start"})
+	joined := w.say(events.Joined, "n2", "n2", 1, events.Evidence{Reason: "start"})
+	w.say(events.Suspected, "n1", "n2", 1, events.Evidence{Reason: "probe timeout"})
+	w.say(events.Refuted, "n1", "n1", 2, events.Evidence{Previous: 1})
+	w.settle()
+	for ahead, want := range map[time.Duration]string{time.Second: "[n2]", 3 * projections.UnreachableFor / 2: "[]"} {
+		at := time.Now().Add(ahead).UTC().Format(time.RFC3339Nano)
+		node := w.get("/v1/nodes/n1?at=" + at).body["node"].(map[string]any)
+		if got := fmt.Sprint(node["unreachable_from"]); got != want {
+			t.Errorf("%v later: unreachable from %s, want %s", ahead, got, want)
+		}
+		changed := w.get(fmt.Sprintf("/v1/diff?from=%d&to=%s", joined, at)).body["changed"].([]any)
+		after := changed[0].(map[string]any)["after"].(map[string]any)
+		if got := fmt.Sprint(after["unreachable_from"]); got != want {
+			t.Errorf("diff, %v later: unreachable from %s, want %s", ahead, got, want)
+		}
 	}
 }
