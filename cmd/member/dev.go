@@ -128,7 +128,7 @@ func (d *dev) serve(ctx context.Context, dir string, out io.Writer, log *slog.Lo
 	defer stopBeside()
 	server.Start(handler)
 
-	p := &devPrinter{out: out, json: d.json}
+	p := &devPrinter{out: out, json: d.json, tokens: d.access.TokenFile}
 	p.header(cluster, server.URL(), started)
 	printing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var printer sync.WaitGroup
@@ -197,8 +197,9 @@ func devBeside(cluster *devcluster.Cluster, handler http.Handler, log *slog.Logg
 
 // devPrinter prints the events of the log as they happen.
 type devPrinter struct {
-	out  io.Writer
-	json bool
+	out    io.Writer
+	json   bool
+	tokens string // the file with those that the API asks for; empty: none
 
 	mu      sync.Mutex
 	printed uint64
@@ -214,14 +215,23 @@ func (p *devPrinter) header(c *devcluster.Cluster, url string, started time.Time
   page      %s/
   API       %s/v1/nodes
   log       %s, stream %s
-Try: open the page and crash n3, or
-  curl -X POST %s/dev/nodes/n3/crash
-  curl %s/v1/nodes/n3/history
-  curl -X POST %s/dev/nodes/n3/restart
-Ctrl-C lets every member leave.
+%sCtrl-C lets every member leave.
 
 `, len(c.NodeIDs()), time.Since(started).Seconds(), url, url, c.NATS(), events.StreamName(c.Projector().Cluster()),
-		url, url, url)
+		hints(url, p.tokens))
+}
+
+// hints is what to try first. Where tokens are asked for, they are in the file tokens.
+func hints(url, tokens string) string {
+	curl, which := "curl", ""
+	if tokens != "" {
+		curl, which = `curl -H "Authorization: Bearer $TOKEN"`, ", with a TOKEN of those in "+tokens
+	}
+	return fmt.Sprintf(`Try: open the page and crash n3, or%[3]s
+  %[2]s -X POST %[1]s/dev/nodes/n3/crash
+  %[2]s %[1]s/v1/nodes/n3/history
+  %[2]s -X POST %[1]s/dev/nodes/n3/restart
+`, url, curl, which)
 }
 
 func (p *devPrinter) note(text string) {

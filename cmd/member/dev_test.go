@@ -27,3 +27,15 @@ func TestDevServesMetrics(t *testing.T) {
 		t.Errorf("%d %s", w.Code, body)
 	}
 }
+
+// What is printed to try works as it stands, or says what is missing.
+func TestDevHints(t *testing.T) {
+	const url = "http://127.0.0.1:8080"
+	if got := hints(url, ""); !strings.Contains(got, "\n  curl -X POST "+url+"/dev/nodes/n3/crash\n") || strings.Contains(got, "TOKEN") {
+		t.Errorf("without tokens: %s", got)
+	}
+	got := hints(url, "/etc/tokens")
+	if strings.Count(got, `curl -H "Authorization: Bearer $TOKEN" `) != 3 || !strings.Contains(got, "/etc/tokens") {
+		t.Errorf("with tokens: %s", got)
+	}
+}
