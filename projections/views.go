@@ -71,6 +71,10 @@ func (v *Views) Position() uint64 { return v.position }
 // Stored is when the log accepted the last event folded; zero before the first.
 func (v *Views) Stored() time.Time { return v.stored }
 
+// Mark is the place in the log of the last event folded, which is before Position where what followed could not be read. It
+// tells the log that was folded from any other; zero before the first.
+func (v *Views) Mark() events.Mark { return events.Mark{Position: v.rolled, Stored: v.stored} }
+
 // Live is the number of nodes that are alive or suspect.
 func (v *Views) Live() int { return v.live }
 

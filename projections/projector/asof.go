@@ -83,9 +83,9 @@ func (p *Projector) AsOf(ctx context.Context, at At) (*projections.Views, error)
 // foldUntil folds what lies between views and the instant, or the end of the log, and leaves checkpoints at steps that have
 // none: the next time it will not be so far.
 func (p *Projector) foldUntil(ctx context.Context, views *projections.Views, at At, info events.Info) error {
-	read := 0
+	read, from := 0, events.From{Position: views.Position() + 1, Seen: views.Mark()}
 	climb, freeze := climb{p: p}, func() keep { return p.bareOf(views, info.Identity) }
-	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, events.From{Position: views.Position() + 1}) {
+	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, from) {
 		var bad *events.DecodeError
 		switch {
 		case errors.As(err, &bad) && at.Position > 0 && bad.Position > at.Position:
@@ -175,7 +175,7 @@ func (p *Projector) Complete(ctx context.Context, node string, h *projections.Hi
 		return nil
 	}
 	first, last := h.Entries[0].Position, h.Entries[h.Bare-1].Position
-	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{Node: node}, events.From{Position: first}) {
+	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{Node: node}, p.from(first)) {
 		var bad *events.DecodeError
 		switch {
 		case errors.As(err, &bad): // not one of them

@@ -3,7 +3,11 @@ package projector
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+
+	"rollcall/events"
 )
 
 // Bounds of the checkpoints that are kept. At the first of them the steps are doubled, and every other one is let go.
@@ -128,6 +132,28 @@ func (p *Projector) addRung(ctx context.Context, k kept, again bool) {
 	out := p.ladder.add(k, again)
 	p.mu.Unlock()
 	p.letGo(ctx, out)
+}
+
+// recognizeLadder puts aside the checkpoints that are ahead of the views and not of this log: it was restored from a copy that
+// is older than they are. Where the log has the newest one's event, it has the others'.
+func (p *Projector) recognizeLadder(ctx context.Context, info events.Info) error {
+	for {
+		p.mu.RLock()
+		position, n := p.views.Position(), len(p.ladder.rungs)
+		var newest kept
+		if n > 0 {
+			newest = p.ladder.rungs[n-1]
+		}
+		p.mu.RUnlock()
+		if newest.position <= position || newest.position < info.First {
+			return nil
+		}
+		err := p.recognize(ctx, events.Mark{Position: newest.position, Stored: newest.stored})
+		if !errors.Is(err, events.ErrReplaced) {
+			return err
+		}
+		p.setAside(ctx, newest, fmt.Errorf("%w: %w", errSnapshot, err))
+	}
 }
 
 // letGo removes what is not kept any longer.

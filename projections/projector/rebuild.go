@@ -83,7 +83,7 @@ func (p *Projector) foldBeside(ctx context.Context, shadow *projections.Views) e
 	if p.switchTo(shadow) {
 		return nil
 	}
-	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, events.From{Position: shadow.Position() + 1}) {
+	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, p.from(shadow.Position()+1)) {
 		if err := fold(shadow, rec, err); err != nil {
 			return err
 		}
@@ -92,7 +92,7 @@ func (p *Projector) foldBeside(ctx context.Context, shadow *projections.Views) e
 			return nil
 		}
 	}
-	return errors.New("the subscription ended by itself")
+	return errSubscription
 }
 
 // checkpointAgain writes a checkpoint of the rebuilt views at each step, in the place of the one that the old views left there.

@@ -117,8 +117,47 @@ func (p *Projector) attach(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := p.compare(info, asked); err != nil {
+		return err
+	}
+	if seen := p.seen(); seen.Position >= info.First {
+		if err := p.recognize(ctx, seen); err != nil {
+			return p.advise(err)
+		}
+	}
+	if err := p.recognizeLadder(ctx, info); err != nil {
+		return err
+	}
 	return p.checkInfo(info, asked)
 }
+
+// seen is the mark of the last event folded.
+func (p *Projector) seen() events.Mark {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.views.Mark()
+}
+
+// from is where to begin to read at position, in the log that the views are of.
+func (p *Projector) from(position uint64) events.From {
+	return events.From{Position: position, Seen: p.seen()}
+}
+
+// recognize makes sure that the log has an event where it was when the views, or a checkpoint, were at it. Info cannot tell:
+// a log that was restored from a backup calls itself what it was called, and is longer than the backup soon.
+func (p *Projector) recognize(ctx context.Context, seen events.Mark) error {
+	for _, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, events.From{Position: seen.Position, Seen: seen}) {
+		var bad *events.DecodeError
+		if errors.As(err, &bad) {
+			return nil
+		}
+		return err
+	}
+	return errSubscription
+}
+
+// errSubscription: it ended without an error, as it does with its context.
+var errSubscription = errors.New("the subscription ended by itself")
 
 // asking is when the log was asked about itself, and where the views were then: the fold may overtake the answer.
 type asking struct {
@@ -130,8 +169,22 @@ func (p *Projector) ask() asking { return asking{p.cfg.Now(), p.Position()} }
 
 // checkInfo compares what the log says of itself with the views, and remembers it.
 func (p *Projector) checkInfo(info events.Info, asked asking) error {
+	if err := p.compare(info, asked); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.identity = info.Identity
+	p.pulse.answered(info.Last, asked.at)
+	p.pulse.level(p.views.Position())
+	p.wakeLocked()
+	return nil
+}
+
+// compare compares what the log says of itself with the views.
+func (p *Projector) compare(info events.Info, asked asking) error {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
 	position := p.views.Position()
 	switch {
 	case info.Cluster != p.cfg.Cluster:
@@ -146,11 +199,15 @@ func (p *Projector) checkInfo(info events.Info, asked asking) error {
 		return fmt.Errorf("%w: the log starts at position %d, position %d is wanted",
 			events.ErrIncomplete, info.First, position+1)
 	}
-	p.identity = info.Identity
-	p.pulse.answered(info.Last, asked.at)
-	p.pulse.level(position)
-	p.wakeLocked()
 	return nil
+}
+
+// advise adds to an error that says that the log was replaced what to do about it.
+func (p *Projector) advise(err error) error {
+	if errors.Is(err, events.ErrReplaced) {
+		return fmt.Errorf("%w; %s", err, p.advice())
+	}
+	return err
 }
 
 func (p *Projector) advice() string {
@@ -163,9 +220,9 @@ func (p *Projector) advice() string {
 // follow reads the log from behind the views' position for as long as it can. It never returns nil before ctx ends.
 func (p *Projector) follow(ctx context.Context) error {
 	due, folded := p.newSchedule(), 0
-	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, events.From{Position: p.Position() + 1}) {
+	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, p.from(p.Position()+1)) {
 		if err := p.take(ctx, rec, err); err != nil {
-			return err
+			return p.advise(err)
 		}
 		if p.store != nil {
 			due.tick()
@@ -174,7 +231,7 @@ func (p *Projector) follow(ctx context.Context) error {
 			time.Sleep(restFor)
 		}
 	}
-	return errors.New("the subscription ended by itself")
+	return errSubscription
 }
 
 // take puts what the subscription yielded into the views, unless ctx has ended: then it will be read again.

@@ -195,7 +195,7 @@ func (p *Projector) read(ctx context.Context, from, upTo uint64) iter.Seq2[Notic
 		if from > upTo {
 			return
 		}
-		for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, events.From{Position: from}) {
+		for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, p.from(from)) {
 			var bad *events.DecodeError
 			n := Notice{Recorded: rec}
 			switch {
