@@ -1,11 +1,14 @@
 package quicnet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -128,6 +131,62 @@ func TestDarkHostsKeepNobodyOut(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestReplayedPacketsAreDropped: whoever records packets of a connection, its handshake among them, and sends them again brings
+// nothing to anybody a second time, while it stands and after its end.
+func TestReplayedPacketsAreDropped(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *wire, c *cluster) {
+		a, b := w.member(c, "a", 1), w.member(c, "b", 2)
+		var mu sync.Mutex
+		var recorded [][]byte
+		w.lose(func(from, _ netip.AddrPort, data []byte) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			if from == a.LocalAddr() {
+				recorded = append(recorded, data)
+			}
+			return false
+		})
+		a.Send(b.peer(), []byte("ping"))
+		a.ask(b.peer(), "state")
+		pass(time.Second)
+		w.lose(nil)
+		mu.Lock()
+		defer mu.Unlock()
+		replay := func() {
+			for range 3 {
+				for _, data := range recorded {
+					w.mu.Lock()
+					sender := w.ends[a.LocalAddr()]
+					w.mu.Unlock()
+					w.arrive(sender, b.LocalAddr(), bytes.Clone(data))
+				}
+				pass(time.Second)
+			}
+		}
+		if len(recorded) < 4 {
+			t.Fatalf("only %d packets recorded", len(recorded))
+		}
+		replay()
+		a.Send(b.peer(), []byte("more")) // the connection took no harm
+		pass(time.Second)
+		b.Transport.mu.Lock()
+		for l := range b.links {
+			b.closeLocked(l, codeIdle)
+		}
+		b.Transport.mu.Unlock()
+		pass(time.Second)
+		replay()
+		pass(10 * time.Second)
+		want := []message{{"a", a.LocalAddr(), "ping"}, {"a", a.LocalAddr(), "more"}}
+		if got := b.received(); !slices.Equal(got, want) {
+			t.Errorf("b received %v, want %v", got, want)
+		}
+		if s := b.Stats(); s.Received != 2 || s.Exchanges != 1 || s.Connections != 0 || b.halfOpen.Load() != 0 {
+			t.Errorf("%d handshakes hang, %+v: want 2 datagrams, one exchange and nothing left", b.halfOpen.Load(), s)
+		}
+	})
 }
 
 // TestFullPoolRefusesAndRecovers: connections that all carry an exchange are not closed for a newcomer, and the slots come

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,7 +168,7 @@ func quiet(t *testing.T, transports []*Transport) {
 }
 
 // TestKilledProcessIsSuspectedAtOnce: kill -9 of a real process, and no packet is on its way to it. It is suspected within
-// 200 ms, and failed no sooner than its suspicion is old enough (I8).
+// 200 ms, and failed no sooner than its suspicion is old enough and a quorum of distinct members has accused it (I8).
 func TestKilledProcessIsSuspectedAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	agents, transports := threeMembers(t, dir)
@@ -190,6 +191,7 @@ func TestKilledProcessIsSuspectedAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := killed.Add(time.Hour) // suspicion
+	verdicts := 0
 	for i, sub := range subs {
 		for n := range sub.C {
 			after := n.At.Sub(killed)
@@ -202,16 +204,35 @@ func TestKilledProcessIsSuspectedAtOnce(t *testing.T) {
 					first = n.At
 				}
 			case n.Kind == swim.TransitionFailed:
-				if n.At.Sub(first) < swim.SuspicionMinDefault/2 {
+				if n.At.Sub(first) < swim.SuspicionMinDefault {
 					t.Errorf("failed after %v, suspected after %v", after, first.Sub(killed))
+				}
+				if n.Own {
+					verdicts++
+					if by := accusers(n.Evidence); len(by) < 3 {
+						t.Errorf("failed by the word of %v, want three", by)
+					}
 				}
 				sub.Close() // ends the loop
 			}
 		}
 	}
+	if verdicts == 0 {
+		t.Error("failed by nobody's own verdict")
+	}
 	if took := watch.between(killed, first); took > 200*time.Millisecond {
 		t.Errorf("suspected after %v, of %v", took, first.Sub(killed))
 	}
+}
+
+// accusers are those that a verdict stands on, each once.
+func accusers(e swim.Evidence) (ids []swim.ID) {
+	for _, a := range e.Accusers {
+		if !a.Implicit && !slices.Contains(ids, a.ID) {
+			ids = append(ids, a.ID)
+		}
+	}
+	return ids
 }
 
 // TestTetherOfALiveMemberIsNoAccusation: whoever forges a reset brings a probe forward, and that is all (I13).
