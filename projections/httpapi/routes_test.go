@@ -119,7 +119,7 @@ func TestProblems(t *testing.T) {
 		{"GET", "/v1/pick?strategy=rendezvous", 400, "bad-parameter"},
 		{"GET", "/v1/pick?strategy=random&key=a", 400, "bad-parameter"},
 		{"GET", "/v1/pick?key=a&key=b", 400, "bad-parameter"},
-		{"GET", "/v1/pick?at=3", 400, "unknown-parameter"},
+		{"GET", "/v1/pick?from=3", 400, "unknown-parameter"},
 		{"GET", "/v1/diff", 400, "bad-parameter"},
 		{"GET", "/v1/diff?from=x", 400, "bad-parameter"},
 		{"GET", "/v1/diff?from=1&to=0", 400, "bad-parameter"},

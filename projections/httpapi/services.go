@@ -51,7 +51,7 @@ func (a *api) pick(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case err != nil:
 		return err
-	case len(found) == 0 && !ready:
+	case len(found) == 0 && !ready && !query.Has("at"):
 		return a.notReady()
 	case len(found) == 0:
 		return problemf(http.StatusNotFound, "no-match", "No node matches",

@@ -184,3 +184,19 @@ func TestDiffOfTwoInstants(t *testing.T) {
 		t.Errorf("since the beginning: %s", r.raw)
 	}
 }
+
+// A pick of the past is one of those that could be called then.
+func TestPickAsOf(t *testing.T) {
+	w := newWorld(t, nil)
+	w.episode()
+	w.say(events.Left, "n1", "n1", 1, events.Evidence{Reason: "leave"})
+	w.settle()
+	r := w.get("/v1/pick?tag=zone=n1&at=3")
+	if r.status != http.StatusOK || r.body["node"].(map[string]any)["id"] != "n1" || r.body["position"] != 3.0 {
+		t.Errorf("as of 3: %d %s", r.status, r.raw)
+	}
+	conforms(t, "Pick", r.body)
+	if r := w.get("/v1/pick?tag=zone=n1"); r.status != http.StatusNotFound {
+		t.Errorf("now: %d %s", r.status, r.raw)
+	}
+}
