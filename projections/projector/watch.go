@@ -265,8 +265,11 @@ func (p *Projector) Page(
 	}
 	for {
 		p.mu.RLock()
-		batch := p.recent.after(next)
+		batch, gone := p.recent.after(next), next < p.recent.from
 		p.mu.RUnlock()
+		if gone { // the fold was faster: the log has what follows
+			return page, next, nil
+		}
 		if len(batch) == 0 {
 			return page, max(next, upTo+1), nil
 		}
