@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -109,20 +110,31 @@ func (a Access) secure(opts *server.Options) error {
 	return nil
 }
 
-// users takes the users of a file, but for those of its system account. They all belong to the server's one account, the same as
-// that of a server without users, so that what is stored stays theirs.
+// users takes the users of a file, but for those of its system account. They are of one account, and belong to the server's one
+// account from here on, the same as that of a server without users, so that what is stored stays theirs. Each must name what it
+// may publish and what it may subscribe to: to the server no list is every subject.
 func users(file string, opts *server.Options) error {
 	found, err := server.ProcessConfigFile(file)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUsers, err)
 	}
-	system := func(account *server.Account) bool { return account != nil && account.Name == found.SystemAccount }
+	accounts := make(map[string]bool)
 	for _, user := range found.Nkeys {
-		if system(user.Account) {
+		account := ""
+		if user.Account != nil {
+			account = user.Account.Name
+		}
+		if account != "" && account == found.SystemAccount {
 			continue
 		}
-		if user.Permissions == nil {
+		accounts[account] = true
+		switch p := user.Permissions; {
+		case p == nil || unbounded(p.Publish) && unbounded(p.Subscribe):
 			return fmt.Errorf("%w: user %s may do everything", ErrUsers, user.Nkey)
+		case unbounded(p.Publish):
+			return fmt.Errorf("%w: user %s may publish anything: permissions { publish { allow: [...] } } names what it may", ErrUsers, user.Nkey)
+		case unbounded(p.Subscribe):
+			return fmt.Errorf("%w: user %s may read anything: permissions { subscribe { allow: [...] } } names what it may", ErrUsers, user.Nkey)
 		}
 		user.Account = nil
 		opts.Nkeys = append(opts.Nkeys, user)
@@ -132,8 +144,15 @@ func users(file string, opts *server.Options) error {
 		return fmt.Errorf("%w: it has passwords or a token; users are nkeys", ErrUsers)
 	case len(opts.Nkeys) == 0:
 		return fmt.Errorf("%w: it has none", ErrUsers)
+	case len(accounts) > 1:
+		return fmt.Errorf("%w: they are of %d accounts, and the embedded server has one", ErrUsers, len(accounts))
 	}
 	return nil
+}
+
+// unbounded reports whether a user is let do everything that is not denied.
+func unbounded(p *server.SubjectPermission) bool {
+	return p == nil || len(p.Allow) == 0 || slices.Contains(p.Allow, ">")
 }
 
 // ownUser is who this process is to a server with users: a key that nobody else has, good for connections from within.

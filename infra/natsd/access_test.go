@@ -2,12 +2,15 @@ package natsd_test
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 
 	"rollcall/events"
 	"rollcall/events/jslog"
@@ -122,5 +125,51 @@ func wantStrangersOutside(t *testing.T, srv *natsd.Server, ca string) {
 			nc.Close()
 			t.Errorf("a client %s is let in", name)
 		}
+	}
+}
+
+// I3: a file whose users could do more than it says is refused. To the server a list that is missing is every subject.
+func TestRefusesUsersWithoutBounds(t *testing.T) {
+	const bounded = `permissions { publish { allow: ["a"] }, subscribe { allow: ["_INBOX.>"] } }`
+	key := func() string {
+		pair, err := nkeys.CreateUser()
+		if err != nil {
+			t.Fatal(err)
+		}
+		public, err := pair.PublicKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return public
+	}
+	user := func(permissions string) string { return "{ nkey: " + key() + ", " + permissions + " }" }
+	authorization := func(permissions string) string {
+		return "authorization { users: [" + user(bounded) + ", " + user(permissions) + "] }"
+	}
+	for name, c := range map[string]struct{ conf, says string }{
+		"no permissions":                   {authorization(""), "may do everything"},
+		"nothing about publishing":         {authorization(`permissions { subscribe { allow: ["a"] } }`), "may publish anything"},
+		"only what may not be published":   {authorization(`permissions { publish { deny: ["a"] }, subscribe { allow: ["a"] } }`), "may publish anything"},
+		"every subject may be published":   {authorization(`permissions { publish { allow: [">"] }, subscribe { allow: ["a"] } }`), "may publish anything"},
+		"nothing about subscribing":        {authorization(`permissions { publish { allow: ["a"] } }`), "may read anything"},
+		"users of two accounts":            {"accounts { A { users: [" + user(bounded) + "] }, B { users: [" + user(bounded) + "] } }", "2 accounts"},
+		"users of an account and of none":  {authorization(bounded) + "\naccounts { A { users: [" + user(bounded) + "] } }", "2 accounts"},
+		"an empty list of what to publish": {authorization(`permissions { publish { allow: [] }, subscribe { allow: ["a"] } }`), "may publish anything"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "users.conf")
+			if err := os.WriteFile(file, []byte(c.conf), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			srv, err := natsd.Start(t.Context(), natsd.Config{
+				Dir: t.TempDir(), Listen: "127.0.0.1:0", Access: natsd.Access{UsersFile: file},
+			})
+			if err == nil {
+				srv.Shutdown()
+			}
+			if !errors.Is(err, natsd.ErrUsers) || !strings.Contains(fmt.Sprint(err), c.says) {
+				t.Errorf("Start with these users: %v; want ErrUsers that says %q", err, c.says)
+			}
+		})
 	}
 }
