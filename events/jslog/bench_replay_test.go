@@ -106,17 +106,26 @@ func fillLog(b *testing.B, url string, size int) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	stored := make([]jetstream.PubAckFuture, 0, size)
 	for i := range size {
 		ev := episode(i, nodes)
 		body, err := events.Encode(ev)
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := js.PublishAsync(events.Subject(ev), body, jetstream.WithStallWait(patience)); err != nil {
+		answer, err := js.PublishAsync(events.Subject(ev), body, jetstream.WithStallWait(patience))
+		if err != nil {
 			b.Fatal(err)
 		}
+		stored = append(stored, answer)
 	}
-	<-js.PublishAsyncComplete()
+	for i, answer := range stored {
+		select {
+		case <-answer.Ok():
+		case err := <-answer.Err():
+			b.Fatalf("event %d of %d was not stored: %v", i+1, size, err)
+		}
+	}
 }
 
 // episode is event number i, from 0.
