@@ -79,8 +79,10 @@ func (r rebuilder) run(ctx context.Context, out, progress io.Writer) error {
 	}
 	poll := time.NewTicker(rebuildPoll)
 	defer poll.Stop()
+	shown := newProgress(progress)
+	defer shown.end()
 	for state != nil && state.Running {
-		fmt.Fprintln(progress, state)
+		shown.show(state)
 		select {
 		case <-poll.C:
 		case <-ctx.Done():
@@ -90,6 +92,7 @@ func (r rebuilder) run(ctx context.Context, out, progress io.Writer) error {
 			return err
 		}
 	}
+	shown.end()
 	switch {
 	case state == nil:
 		return fmt.Errorf("%s does not say what became of the rebuild", r.views)
