@@ -101,6 +101,7 @@ func (e *DuplicateError) Is(target error) bool { return target == ErrDuplicate }
 // DecodeError says that the event at Position cannot be read. It wraps the reason.
 type DecodeError struct {
 	Position uint64
+	Stored   time.Time // when the log accepted it
 	Subject  string
 	Err      error
 }

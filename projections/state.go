@@ -18,7 +18,7 @@ const (
 	partAssignments = "assignments"
 	partSkips       = "skips" // of whoever runs the fold, not of the log
 
-	foldVersion  = 3
+	foldVersion  = 4
 	skipsVersion = 1
 )
 

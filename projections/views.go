@@ -68,12 +68,11 @@ func (v *Views) Freeze() *Views {
 // Position is that of the last event folded or rejected; 0 before the first.
 func (v *Views) Position() uint64 { return v.position }
 
-// Stored is when the log accepted the last event folded; zero before the first.
+// Stored is when the log accepted the event at Position; zero before the first.
 func (v *Views) Stored() time.Time { return v.stored }
 
-// Mark is the place in the log of the last event folded, which is before Position where what followed could not be read. It
-// tells the log that was folded from any other; zero before the first.
-func (v *Views) Mark() events.Mark { return events.Mark{Position: v.rolled, Stored: v.stored} }
+// Mark is the place in the log of the event at Position. It tells the log that was folded from any other; zero before the first.
+func (v *Views) Mark() events.Mark { return events.Mark{Position: v.position, Stored: v.stored} }
 
 // Live is the number of nodes that are alive or suspect.
 func (v *Views) Live() int { return v.live }
@@ -104,7 +103,7 @@ func (v *Views) Reject(bad *events.DecodeError) bool {
 	if bad.Position <= v.position {
 		return false
 	}
-	v.position = bad.Position
+	v.position, v.stored = bad.Position, bad.Stored.UTC()
 	reason := bad.Err.Error()
 	rej := Rejected{Position: bad.Position, Reason: reason[:min(len(reason), reasonMax)]}
 	if ev, err := events.ParseSubject(bad.Subject); err == nil && ev.Cluster == v.cluster {

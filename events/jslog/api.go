@@ -129,7 +129,7 @@ func (m message) decode() (events.Recorded, error) {
 	rec, err := events.Decode(m.Subject, m.Data)
 	rec.Position, rec.Stored = m.Sequence, m.Time.UTC()
 	if err != nil {
-		return rec, &events.DecodeError{Position: m.Sequence, Subject: m.Subject, Err: err}
+		return rec, &events.DecodeError{Position: m.Sequence, Stored: rec.Stored, Subject: m.Subject, Err: err}
 	}
 	return rec, nil
 }

@@ -180,7 +180,7 @@ func (e entry) decode(position uint64) (events.Recorded, error) {
 	rec, err := events.Decode(e.subject, e.body)
 	rec.Position, rec.Stored = position, e.stored
 	if err != nil {
-		return rec, &events.DecodeError{Position: position, Subject: e.subject, Err: err}
+		return rec, &events.DecodeError{Position: position, Stored: rec.Stored, Subject: e.subject, Err: err}
 	}
 	return rec, nil
 }

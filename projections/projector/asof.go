@@ -88,7 +88,7 @@ func (p *Projector) foldUntil(ctx context.Context, views *projections.Views, at 
 	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, from) {
 		var bad *events.DecodeError
 		switch {
-		case errors.As(err, &bad) && at.Position > 0 && bad.Position > at.Position:
+		case errors.As(err, &bad) && at.before(events.Recorded{Position: bad.Position, Stored: bad.Stored}):
 			return nil
 		case err == nil && at.before(rec):
 			return nil

@@ -85,3 +85,27 @@ func TestAsOfSaysWhyNot(t *testing.T) {
 		t.Errorf("log away: %v", err)
 	}
 }
+
+// What came later is not there yet, be it readable or not.
+func TestAsOfATimeBeforeAnUnreadableEvent(t *testing.T) {
+	log := newTape(t)
+	log.joins("n1")
+	before, err := log.Last(t.Context(), "n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "later", func() bool { return time.Now().After(before.Stored) })
+	position := log.Inject("rollcall.test.node.n1.n1.tagged", []byte(`not JSON`))
+	p := start(t, projector.Config{Log: log})
+	p.reach(position)
+	views, err := p.AsOf(t.Context(), projector.At{Time: before.Stored})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := views.Registry.Node("n1"); n.Parked != nil || views.Position() != 1 {
+		t.Errorf("at %d: parked %+v", views.Position(), n.Parked)
+	}
+	if s := p.Status(); !s.Stored.After(before.Stored) {
+		t.Errorf("the views are of %v, the event at their position of a time after %v", s.Stored, before.Stored)
+	}
+}
