@@ -48,6 +48,7 @@ type runFlags struct {
 	natsAccess *natsd.Access
 	dns        string
 	snapshots  string
+	every      int
 	mirror     bool
 	service    bool
 	log        *cli.Logging
@@ -83,6 +84,7 @@ projector no key then, since it is at home. With --nats, durability is what thos
 	f.StringVar(&r.data, "data", "", "keep snapshots, and the embedded server's files, in this `DIR`; required unless both are in NATS")
 	f.StringVar(&r.snapshots, "snapshots", snapshotsInData,
 		"`WHERE` snapshots are kept: data, or nats for the bucket ROLLCALL_<cluster>_snapshots, which all projectors share")
+	f.IntVar(&r.every, "snapshot-every", projector.DefaultSnapshotEvery, "`EVENTS` between two snapshots; at least 1")
 	r.log = cli.LoggingFlags(f, slog.LevelInfo)
 	return cmd
 }
@@ -95,6 +97,8 @@ func (r *runFlags) check() error {
 		return cli.Errorf(cli.ErrUsage, "--snapshots %.40q: want %s or %s", r.snapshots, snapshotsInData, snapshotsInNATS)
 	case r.data == "" && (r.nats.URL == "" || r.snapshots == snapshotsInData):
 		return cli.Errorf(cli.ErrUsage, "--data is required: the directory of snapshots, and of the embedded server's files")
+	case r.every < 1:
+		return cli.Errorf(cli.ErrUsage, "--snapshot-every %d: want at least 1", r.every)
 	case r.replicas < 1 || r.replicas > 5:
 		return cli.Errorf(cli.ErrUsage, "--replicas %d: want 1 to 5", r.replicas)
 	case r.nats.URL == "" && r.replicas > 1:
@@ -178,7 +182,7 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 
 // openProjector makes the projector of a log, with its snapshots where --snapshots says.
 func (r *runFlags) openProjector(reader *jslog.Log, log *slog.Logger) (*projector.Projector, error) {
-	cfg := projector.Config{Log: reader, Cluster: r.cluster, Logger: log}
+	cfg := projector.Config{Log: reader, Cluster: r.cluster, SnapshotEvery: r.every, Logger: log}
 	if r.snapshots == snapshotsInData {
 		cfg.Dir = filepath.Join(r.data, "snapshots")
 		return projector.Open(cfg)

@@ -84,7 +84,7 @@ func (f *feed) tellAt(n, rate int) {
 // projector starts a process that folds the log. It keeps what it keeps in the directory called data; without one, in NATS.
 func (f *feed) projector(name, data string) (p *process, api string) {
 	f.t.Helper()
-	args := []string{"run", "--cluster", siteCluster, "--nats", f.url, "--http", "127.0.0.1:0", "--log-format", "json"}
+	args := []string{"run", "--cluster", siteCluster, "--nats", f.url, "--http", "127.0.0.1:0", "--log-format", "json", "--snapshot-every", "300"}
 	if data == "" {
 		args = append(args, "--snapshots", "nats")
 	} else {

@@ -1,9 +1,11 @@
 package integration
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -23,7 +25,7 @@ func TestI9KilledProjectors(t *testing.T) {
 	whole, steady := f.projector("never killed", t.TempDir())
 	rnd := rand.New(rand.NewPCG(*killSeed, 0))
 	kept := []string{t.TempDir(), ""}
-	compared := 0
+	torn := 0 // kills that met a snapshot half written, of those in a directory
 	for i := range *kills {
 		data := kept[i%2]
 		p, _ := f.projector(fmt.Sprintf("killed %d", i), data)
@@ -33,19 +35,66 @@ func TestI9KilledProjectors(t *testing.T) {
 			f.tell(20)
 		}
 		p.kill()
-		if i%10 != 0 && i < *kills-2 { // a comparison each time would be most of the time
-			continue
-		}
+		torn += partial(t, data)
 		again, api := f.projector(fmt.Sprintf("after kill %d", i), data)
 		f.tell(100)
 		equalSums(t, f, steady, api)
-		compared++
+		if i >= 2 { // whoever came before wrote at least one
+			fromSnapshot(t, api)
+		}
+		f.tell(300)
+		eventually(t, "a snapshot is written", func() error { return written(api) })
 		again.kill()
 	}
 	if status := whole.terminate(); status != 0 {
 		t.Errorf("the one never killed ended with status %d", status)
 	}
-	t.Logf("%d kills over %d events, seed %d; hashes compared after %d of them, all equal", *kills, f.last, *killSeed, compared)
+	t.Logf("%d kills over %d events, seed %d, %d of them in the middle of a snapshot's file; hashes equal after each",
+		*kills, f.last, *killSeed, torn)
+}
+
+// partial is how many files a kill left half written.
+func partial(t *testing.T, data string) int {
+	t.Helper()
+	if data == "" {
+		return 0
+	}
+	found, err := filepath.Glob(filepath.Join(data, "snapshots", "*.partial"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(found)
+}
+
+// progress is what a projector says of its start and its snapshots.
+type progress struct {
+	Position uint64
+	Folded   uint64
+	Snapshot *struct{ Position uint64 }
+}
+
+// fromSnapshot fails the test unless the projector began with a snapshot.
+func fromSnapshot(t *testing.T, api string) {
+	t.Helper()
+	var p progress
+	if err := get(api+"/v1/projections", &p); err != nil {
+		t.Fatal(err)
+	}
+	if p.Folded >= p.Position {
+		t.Errorf("%d events folded up to position %d: it began with none", p.Folded, p.Position)
+	}
+}
+
+// written fails until the projector has written a snapshot of its own.
+func written(api string) error {
+	var p progress
+	if err := get(api+"/v1/projections", &p); err != nil {
+		return err
+	}
+	if p.Snapshot == nil || p.Snapshot.Position+p.Folded <= p.Position {
+		return errors.New("none since its start")
+	}
+	return nil
 }
 
 // equalSums waits until both show a hash at the log's end, and compares them.
