@@ -49,7 +49,7 @@ func (l *Log) durability(ctx context.Context, k *link, info *jetstream.StreamInf
 		return d.Durability(), slog.LevelInfo
 	}
 	unheard := []string{""} // a server that is alone
-	if group := info.Cluster; group != nil && group.Leader != "" && info.Config.Replicas > 1 {
+	if group := info.Cluster; group != nil && group.Leader != "" {
 		unheard = []string{group.Leader}
 		for _, peer := range group.Replicas {
 			unheard = append(unheard, peer.Name)

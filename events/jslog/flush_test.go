@@ -10,12 +10,19 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/events/jslog"
 )
 
 // asked runs a server whose account of logs may ask how it flushes, which the user "blind" may not.
 func asked(t *testing.T, sync string) string {
+	t.Helper()
+	return run(t, askable(t, sync)).ClientURL()
+}
+
+// askable are the options of such a server.
+func askable(t *testing.T, sync string) *server.Options {
 	t.Helper()
 	conf := filepath.Join(t.TempDir(), "server.conf")
 	text := fmt.Sprintf(`
@@ -42,7 +49,26 @@ system_account: SYSTEM
 		t.Fatal(err)
 	}
 	opts.NoSigs, opts.NoLog = true, true
-	return run(t, opts).ClientURL()
+	return opts
+}
+
+// Of several servers the one that holds the only copy of the stream counts, and not who answers first.
+func TestAsksTheServerThatHoldsTheStream(t *testing.T) {
+	url, _, _ := strings.Cut(three(t, func(o *server.Options) {
+		conf := askable(t, "")
+		o.Accounts, o.Users, o.SystemAccount = conf.Accounts, conf.Users, conf.SystemAccount
+		o.SyncAlways = o.ServerName != "s2"
+		o.Tags = []string{o.ServerName}
+	}), ",")
+	good, _, _ := made(t)
+	_, js := plain(t, as(url, "all"))
+	like(t, js, good, "single", func(c *jetstream.StreamConfig) { c.Placement = &jetstream.Placement{Tags: []string{"s2"}} })
+	for range 5 {
+		line := ready(t, jslog.Config{URL: as(url, "all"), Cluster: "single"})
+		if !strings.Contains(line, "level=WARN") || !strings.Contains(line, "s2 flushes every 2m0s") {
+			t.Errorf("at the start is logged:\n%s\nwant a warning that s2 flushes every 2m0s", line)
+		}
+	}
 }
 
 func TestSaysWhatAnAcknowledgementIsWorth(t *testing.T) {
@@ -64,25 +90,32 @@ func TestSaysWhatAnAcknowledgementIsWorth(t *testing.T) {
 		"external, as it comes":        {jslog.Config{URL: as(late, "all")}, "WARN", "flushes every 2m0s: a power cut takes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out := make(lines, 100)
-			c.cfg.Provision, c.cfg.Logger = true, slog.New(slog.NewTextHandler(out, nil))
-			connect(t, c.cfg)
-			line := ""
-			for !strings.Contains(line, "log ready") {
-				select {
-				case line = <-out:
-				case <-time.After(patience):
-					t.Fatal("the log does not say that it is ready")
-				}
-				if strings.Contains(line, "NATS reports an error") {
-					t.Errorf("a question that is not allowed is reported: %s", line)
-				}
-			}
+			c.cfg.Provision = true
+			line := ready(t, c.cfg)
 			if !strings.Contains(line, "level="+c.level) || !strings.Contains(line, c.want) {
 				t.Errorf("at the start is logged:\n%s\nwant level %s and %q", line, c.level, c.want)
 			}
 		})
 	}
+}
+
+// ready connects and returns the line that says so.
+func ready(t *testing.T, cfg jslog.Config) (line string) {
+	t.Helper()
+	out := make(lines, 100)
+	cfg.Logger = slog.New(slog.NewTextHandler(out, nil))
+	connect(t, cfg)
+	for !strings.Contains(line, "log ready") {
+		select {
+		case line = <-out:
+		case <-time.After(patience):
+			t.Fatal("the log does not say that it is ready")
+		}
+		if strings.Contains(line, "NATS reports an error") {
+			t.Errorf("a question that is not allowed is reported: %s", line)
+		}
+	}
+	return line
 }
 
 // lines is a writer of lines to be read one by one.
