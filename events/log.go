@@ -15,7 +15,7 @@ import (
 type Log interface {
 	// Append stores ev if the last event about ev.Node, or of ev.Group, is at position expect (0: there is none) and
 	// returns ev's position. It fails with ErrConflict when another event came first, ErrDuplicate (as a *DuplicateError, with the
-	// position) when an event with this id is stored already, ErrDenied when the author may not say this, ErrFull when
+	// position) when an event with this id is stored already, ErrTaken (as a *TakenError) when another has the id, ErrDenied when the author may not say this, ErrFull when
 	// the log takes no more, and ErrUnavailable when the outcome is unknown: the event may or may not have been stored,
 	// so look at Last or LastOfGroup before trying again.
 	Append(ctx context.Context, ev Event, expect uint64) (uint64, error)
@@ -79,6 +79,7 @@ type Mark struct {
 var (
 	ErrConflict    = errors.New("another event about the node or group came first")        // nothing stored; read, decide again
 	ErrDuplicate   = errors.New("an event with this id is in the log already")             // stored before; done
+	ErrTaken       = errors.New("another event has this id")                               // nothing stored; say it under another
 	ErrDenied      = errors.New("the log does not let this author say this")               // nothing stored; do not retry as is
 	ErrUnavailable = errors.New("the log did not answer")                                  // outcome unknown; read, then retry
 	ErrFull        = errors.New("the log takes no more events")                            // nothing stored; retry later
@@ -97,6 +98,16 @@ func (e *DuplicateError) Error() string {
 
 // Is reports whether target is ErrDuplicate.
 func (e *DuplicateError) Is(target error) bool { return target == ErrDuplicate }
+
+// TakenError carries the position of the event that has the id. It matches ErrTaken.
+type TakenError struct{ Position uint64 }
+
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("%v, at position %d", ErrTaken, e.Position)
+}
+
+// Is reports whether target is ErrTaken.
+func (e *TakenError) Is(target error) bool { return target == ErrTaken }
 
 // DecodeError says that the event at Position cannot be read. It wraps the reason.
 type DecodeError struct {

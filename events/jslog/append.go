@@ -123,7 +123,7 @@ func (l *Log) duplicate(ctx context.Context, k *link, ev events.Event, position 
 	case err != nil:
 		return err
 	case !stored.holds(ev):
-		return fmt.Errorf("%w: its id was used at position %d by %s", events.ErrConflict, position, stored.Subject)
+		return fmt.Errorf("%w: %s", &events.TakenError{Position: position}, stored.Subject)
 	default:
 		return &events.DuplicateError{Position: position}
 	}

@@ -95,8 +95,8 @@ func TestForeignIDIsNoDuplicate(t *testing.T) {
 	other := event(events.Joined, "n2")
 	other.ID = ev.ID
 	mustAppend(t, log, other, 0)
-	if _, err := log.Append(bounded(t), ev, 0); !errors.Is(err, events.ErrConflict) || errors.Is(err, events.ErrDuplicate) {
-		t.Errorf("append under an id that another event has: %v; want ErrConflict", err)
+	if _, err := log.Append(bounded(t), ev, 0); !errors.Is(err, events.ErrTaken) || errors.Is(err, events.ErrDuplicate) {
+		t.Errorf("append under an id that another event has: %v; want ErrTaken", err)
 	}
 }
 

@@ -90,6 +90,25 @@ func testDuplicate(t *testing.T, open Open) {
 	}
 }
 
+// testTaken: ids are the log's, whoever used one first, and that one is used is no sign that this event is stored.
+func testTaken(t *testing.T, open Open) {
+	log := open(t, cluster)
+	first := event(events.Joined, "n1", 1)
+	position := mustAppend(t, log, first, 0)
+	second := event(events.Joined, "n2", 1)
+	second.ID = first.ID
+	_, err := log.Append(bounded(t), second, 0)
+	var taken *events.TakenError
+	if !errors.Is(err, events.ErrTaken) || !errors.As(err, &taken) || taken.Position != position {
+		t.Fatalf("append under the id of position %d: error %v, want a *TakenError with it", position, err)
+	}
+	if got := last(t, log); got != position {
+		t.Fatalf("log ends at %d, want %d", got, position)
+	}
+	second.ID = events.NewID()
+	mustAppend(t, log, second, 0)
+}
+
 // wantPosition checks the position that a duplicate names.
 func wantPosition(t *testing.T, err error, position uint64) {
 	t.Helper()

@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T, cluster string) events.Log) {
 		{"append and read back", testRoundTrip},
 		{"append expects the last event about the node", testExpectation},
 		{"append of a stored id changes nothing (I2)", testDuplicate},
+		{"append of another event's id changes nothing (I2)", testTaken},
 		{"append refuses what is no event", testInvalid},
 		{"append with an ended context", testAppendEnded},
 		{"racing appends have one winner", testRace},

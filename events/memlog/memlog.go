@@ -113,6 +113,9 @@ func (l *Log) admit(ev events.Event, expect uint64) error {
 	}
 	if position, ok := l.ids[ev.ID]; ok {
 		duplicate = &events.DuplicateError{Position: position}
+		if l.stored[position-1].subject != events.Subject(ev) {
+			duplicate = &events.TakenError{Position: position}
+		}
 	}
 	switch {
 	case conflict != nil && (l.conflictFirst || duplicate == nil):

@@ -166,6 +166,40 @@ func TestLogReplaced(t *testing.T) {
 	})
 }
 
+// I2: an id that somebody else has used holds nothing up: the same is said under another.
+func TestIDTaken(t *testing.T) {
+	bubble(t, func(t *testing.T, log *memlog.Log) {
+		said := &takenLog{Log: log}
+		m := start(t, said, "m0")
+		m.record(joined("m0"))
+		m.drained()
+		all := lawful(t, log)
+		if got := story(all, "m0"); !slices.Equal(got, []string{"m0 joined 1"}) || all[0].Node != "x" {
+			t.Errorf("the log has %v", got)
+		}
+		if s := m.Stats(); said.appends != 2 || s.Renewed != 1 || s.Conflicts != 0 || s.Aside != 0 {
+			t.Errorf("%d appends; %+v", said.appends, s)
+		}
+	})
+}
+
+// takenLog has an event of x under the id of the first that is appended.
+type takenLog struct {
+	*memlog.Log
+	appends int
+}
+
+func (l *takenLog) Append(ctx context.Context, ev events.Event, expect uint64) (uint64, error) {
+	if l.appends++; l.appends == 1 {
+		other := ev
+		other.Node, other.Author = "x", "x"
+		if _, err := l.Log.Append(ctx, other, 0); err != nil {
+			return 0, err
+		}
+	}
+	return l.Log.Append(ctx, ev, expect)
+}
+
 // What is read after an interruption, or by another Run, may be another log by then, and longer: its events and those of the
 // first make no roll together.
 func TestLogReplacedUnseen(t *testing.T) {

@@ -166,6 +166,9 @@ func (r *Recorder) settle(ctx context.Context, l *lane, seq uint64) error {
 				r.counts.denied.add()
 				r.finish(ev.ID, func() { r.putAside(seq, err.Error()) })
 				return nil
+			case errors.Is(err, events.ErrTaken):
+				r.counts.renewed.add()
+				ev = r.renew(seq, ev)
 			case d.action == actDerive:
 				ev = r.renew(seq, ev) // an author's ids rise in the order in which it speaks
 			}
@@ -214,10 +217,11 @@ func (r *Recorder) renew(seq uint64, ev events.Event) events.Event {
 }
 
 // append brings one event to the log and waits until the feed has read what the log made of it. An error is the log's
-// last word on this event or the context's; nil says to look at the roll again.
+// last word on this event under its id or the context's; nil says to look at the roll again.
 func (r *Recorder) append(ctx context.Context, l *lane, d decision) error {
 	position, err := r.send(ctx, d)
 	var duplicate *events.DuplicateError
+	var taken *events.TakenError
 	switch {
 	case err == nil:
 		r.gate.answered()
@@ -228,6 +232,15 @@ func (r *Recorder) append(ctx context.Context, l *lane, d decision) error {
 		r.gate.answered()
 		r.counts.duplicates.add()
 		return r.awaitPosition(ctx, duplicate.Position)
+	case errors.As(err, &taken): // by somebody else, or by us, when this was said as another kind
+		r.gate.answered()
+		if waitErr := r.awaitPosition(ctx, taken.Position); waitErr != nil {
+			return waitErr
+		}
+		if r.landed(d.event.ID) {
+			return nil
+		}
+		return err
 	case errors.Is(err, events.ErrConflict):
 		r.gate.answered()
 		r.counts.conflicts.add()
@@ -249,6 +262,14 @@ func (r *Recorder) append(ctx context.Context, l *lane, d decision) error {
 		}
 		return r.reread(ctx, l, d.expect)
 	}
+}
+
+// landed reports whether the feed has found our event with this id in the log.
+func (r *Recorder) landed(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.landing[id]
+	return l != nil && l.found
 }
 
 // errHeld: the log went away while the append waited for its turn; nothing was sent.

@@ -25,7 +25,7 @@ type Stats struct {
 	Accused    uint64 // of Appended: suspicions and verdicts said as accused, because others were first or the log was past them
 	Agreed     uint64 // verdicts dropped: the log has it, and our accusation
 	Superseded uint64 // drafts about ourselves dropped: the log knows a later incarnation of ours
-	Renewed    uint64 // verdicts said again, because the log lost the quorum just before them
+	Renewed    uint64 // verdicts said again, because the log lost the quorum just before them, and what another's id stood against
 	Denied     uint64 // put aside because the log would not let us say them
 	Refused    uint64 // put aside because no step of the log could make sense of them
 
