@@ -27,9 +27,10 @@ type Log interface {
 	LastOfGroup(ctx context.Context, group string) (Recorded, error)
 
 	// Subscribe yields the events that pass filter in position order, each once, across reconnects and server restarts,
-	// until ctx ends or the loop breaks. An event that cannot be decoded is yielded with its position, when it was stored and a
+	// until ctx ends, the loop breaks, or nothing up to from.Through is left. An event that cannot be decoded is yielded with its position, when it was stored and a
 	// *DecodeError, and the sequence goes on; any other error is the last thing yielded: ErrIncomplete when the log no longer
-	// reaches back to from, ErrReplaced when it is not the log it was: that of from.Seen, or that which was yielded so far.
+	// reaches back to from, ErrReplaced when it is not the log it was: that of from.Seen, one that reaches to from.Through, or
+	// that which was yielded so far.
 	Subscribe(ctx context.Context, filter Filter, from From) iter.Seq2[Recorded, error]
 
 	// Info describes the log as it is now.
@@ -59,11 +60,13 @@ func (f Filter) Match(ev Event) bool {
 		(f.Author == "" || f.Author == ev.Author) && (f.Kind == "" || f.Kind == ev.Kind)
 }
 
-// From says where a subscription starts. The zero value is the beginning of the log.
+// From says where a subscription starts, and where it ends if it is to end by itself. The zero value is the beginning of the
+// log, and no end.
 type From struct {
 	Position uint64    // first position wanted, when not 0
 	Time     time.Time // first event stored at or after this time, when not zero
 	Now      bool      // only what is appended from now on
+	Through  uint64    // last position wanted, which the log reaches already (see Info), when not 0; nothing behind it is read
 	Seen     Mark      // what the reader has read of this log, by an earlier subscription; zero: nothing
 }
 

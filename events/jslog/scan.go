@@ -35,11 +35,8 @@ func (l *Log) Scan(ctx context.Context, last uint64) iter.Seq2[Message, error] {
 		r := &reader{log: l, until: last}
 		r.take = func(m message) error {
 			r.pass(m)
-			switch {
-			case m.Sequence > last || !yield(Message{m.Sequence, m.Subject, m.Data, m.Time.UTC()}, nil) || m.Sequence == last:
+			if m.Sequence > last || !yield(Message{m.Sequence, m.Subject, m.Data, m.Time.UTC()}, nil) {
 				return errEnough
-			case m.pending == 0:
-				return errTail
 			}
 			return nil
 		}
@@ -54,9 +51,32 @@ func (r *reader) left(ctx context.Context, k *link, info *jetstream.StreamInfo) 
 	if info.State.LastSeq < r.until && r.behind(info) {
 		return fmt.Errorf("%w: the leader has only %d events so far", events.ErrUnavailable, info.State.LastSeq)
 	}
-	m, err := r.log.get(ctx, k, messageGet{Sequence: r.next, Next: events.ClusterFilter(r.log.cfg.Cluster)})
-	if errors.Is(err, events.ErrNotFound) || err == nil && m.Sequence > r.until {
-		return errEnough
+	filter := r.subject
+	if filter == "" {
+		filter = events.ClusterFilter(r.log.cfg.Cluster)
 	}
-	return err
+	m, err := r.log.get(ctx, k, messageGet{Sequence: r.next, Next: filter})
+	switch {
+	case err == nil && m.Sequence <= r.until:
+		return nil
+	case err != nil && !errors.Is(err, events.ErrNotFound):
+		return err
+	case r.from.Through > 0 && r.subject == "" && r.next <= r.until: // a scan does not mind
+		return fmt.Errorf("%w: positions %d to %d are missing", events.ErrIncomplete, r.next, r.until)
+	}
+	return errEnough
+}
+
+// ended fails with errEnough when everything up to r.until was read, and with errTail when it was not and the consumer has
+// no more.
+func (r *reader) ended(pending uint64) error {
+	switch {
+	case r.until == 0:
+		return nil
+	case r.next > r.until:
+		return errEnough
+	case pending == 0:
+		return errTail
+	}
+	return nil
 }

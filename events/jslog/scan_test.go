@@ -1,6 +1,7 @@
 package jslog_test
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"testing"
@@ -127,5 +128,45 @@ func TestScanAcrossRestart(t *testing.T) {
 	}
 	if want != last+1 {
 		t.Errorf("scan ends at position %d, want %d", want-1, last)
+	}
+}
+
+// Who wants a stretch of the log is sent that stretch: the pulls of a subscription with an end ask for no more.
+func TestSubscribeThroughPullsNoMore(t *testing.T) {
+	srv := serve(t, t.TempDir(), "127.0.0.1:0")
+	log := connect(t, jslog.Config{URL: srv.URL(), Provision: true})
+	fill(t, log, "n1", 0, 120)
+	nc, _ := plain(t, srv.URL())
+	pulls, err := nc.SubscribeSync("$JS.API.CONSUMER.MSG.NEXT.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	read := 0
+	for _, err := range log.Subscribe(bounded(t), events.Filter{}, events.From{Position: 11, Through: 60}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		read++
+	}
+	if err := nc.Flush(); err != nil { // what was pulled has come by now
+		t.Fatal(err)
+	}
+	asked := 0
+	for n, _, _ := pulls.Pending(); n > 0; n-- {
+		msg, err := pulls.NextMsg(patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pull struct{ Batch int }
+		if err := json.Unmarshal(msg.Data, &pull); err != nil {
+			t.Fatal(err)
+		}
+		asked += pull.Batch
+	}
+	if read != 50 || asked != 50 {
+		t.Errorf("read %d events and asked for %d, want 50 of both", read, asked)
 	}
 }

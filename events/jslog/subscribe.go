@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -47,7 +48,7 @@ func (l *Log) Subscribe(ctx context.Context, filter events.Filter, from events.F
 			yield(events.Recorded{}, fmt.Errorf("subscribe: %w", err))
 			return
 		}
-		r := &reader{log: l, subject: subject, from: from, seen: from.Seen}
+		r := &reader{log: l, subject: subject, from: from, seen: from.Seen, until: from.Through}
 		r.take = func(m message) error { return r.deliver(m, yield) }
 		if err := r.run(ctx); err != nil {
 			yield(events.Recorded{}, fmt.Errorf("subscribe: %w", err))
@@ -154,7 +155,7 @@ func (r *reader) place(ctx context.Context, k *link, info *jetstream.StreamInfo)
 		r.identity = identity(info)
 	}
 	first, last := max(1, info.State.FirstSeq), info.State.LastSeq
-	reached := max(r.next-1, r.seen.Position)
+	reached := max(r.next-1, r.seen.Position, r.from.Through)
 	switch {
 	case identity(info) != r.identity:
 		return fmt.Errorf("%w: stream %s was made at %s, the one before at %s",
@@ -163,7 +164,7 @@ func (r *reader) place(ctx context.Context, k *link, info *jetstream.StreamInfo)
 		if r.behind(info) {
 			return fmt.Errorf("%w: the leader has only %d events so far", events.ErrUnavailable, last)
 		}
-		return fmt.Errorf("%w: stream %s ends at position %d, and was read up to %d", events.ErrReplaced, info.Config.Name, last, reached)
+		return fmt.Errorf("%w: stream %s ends at position %d, and was read, or is wanted, up to %d", events.ErrReplaced, info.Config.Name, last, reached)
 	case r.next < first:
 		return fmt.Errorf("%w: the log starts at position %d, wanted %d", events.ErrIncomplete, first, r.next)
 	case r.seen.Position >= first:
@@ -255,8 +256,7 @@ func (r *reader) consume(ctx context.Context, k *link) error {
 	if err != nil {
 		return failure(bound, err)
 	}
-	msgs, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(prefetchMessages, prefetchBytes),
-		jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat), jetstream.WithMessagesErrOnMissingHeartbeat(true))
+	msgs, err := consumer.Messages(r.pulls()...)
 	if err != nil {
 		return failure(bound, err)
 	}
@@ -279,7 +279,22 @@ func (r *reader) consume(ctx context.Context, k *link) error {
 		if err := r.take(m); err != nil {
 			return err
 		}
+		if err := r.ended(m.pending); err != nil {
+			return err
+		}
 	}
+}
+
+// pulls says how the consumer is asked: for no more than is wanted.
+func (r *reader) pulls() []jetstream.PullMessagesOpt {
+	batch, opts := prefetchMessages, []jetstream.PullMessagesOpt{
+		jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat), jetstream.WithMessagesErrOnMissingHeartbeat(true),
+	}
+	if r.until > 0 {
+		left := int(min(r.until-r.next+1, math.MaxInt)) // at least 1, see left
+		batch, opts = min(batch, left), append(opts, jetstream.StopAfter(left))
+	}
+	return append(opts, jetstream.PullMaxMessagesWithBytesLimit(batch, prefetchBytes))
 }
 
 func (r *reader) consumer(ctx context.Context, k *link, name string) (jetstream.Consumer, error) {
@@ -306,6 +321,9 @@ func (r *reader) consumer(ctx context.Context, k *link, name string) (jetstream.
 func (r *reader) deliver(m message, yield func(events.Recorded, error) bool) error {
 	if r.subject == "" && m.Sequence != r.next {
 		return fmt.Errorf("%w: positions %d to %d are missing", events.ErrIncomplete, r.next, m.Sequence-1)
+	}
+	if r.until > 0 && m.Sequence > r.until {
+		return errEnough
 	}
 	r.pass(m)
 	if m.Time.Before(r.since) {

@@ -51,6 +51,8 @@ func Run(t *testing.T, open func(t *testing.T, cluster string) events.Log) {
 		{"subscribe from a time", testFromTime},
 		{"subscribe from now", testFromNow},
 		{"subscribe with a filter", testFilter},
+		{"subscribe through a position", testThrough},
+		{"subscribe through a position beyond the end", testThroughBeyond},
 		{"subscribe follows the tail, each position once (I10)", testTail},
 		{"subscribe ends with its loop", testBreak},
 		{"subscribe ends with its context", testCancel},

@@ -136,6 +136,54 @@ func testFromSeen(t *testing.T, open Open) {
 	}
 }
 
+// testThrough: a subscription with an end yields what lies before it, and ends by itself.
+func testThrough(t *testing.T, open Open) {
+	log := open(t, cluster)
+	seven(t, log)
+	all := follow(t, log, events.Filter{}, events.From{})
+	first := all.want(t, 1)
+	all.end(t)
+	for name, c := range map[string]struct {
+		filter events.Filter
+		from   events.From
+		want   []uint64
+	}{
+		"from the beginning":          {events.Filter{}, events.From{Through: 3}, []uint64{1, 2, 3}},
+		"one":                         {events.Filter{}, events.From{Position: 4, Through: 4}, []uint64{4}},
+		"to the end":                  {events.Filter{}, events.From{Position: 6, Through: 7}, []uint64{6, 7}},
+		"none":                        {events.Filter{}, events.From{Position: 5, Through: 4}, nil},
+		"from now":                    {events.Filter{}, events.From{Now: true, Through: 7}, nil},
+		"from a time":                 {events.Filter{}, events.From{Time: first.Stored, Through: 2}, []uint64{1, 2}},
+		"of a node":                   {events.Filter{Node: "n1"}, events.From{Position: 2, Through: 4}, []uint64{3, 4}},
+		"of a node, up to another's":  {events.Filter{Node: "n1"}, events.From{Through: 5}, []uint64{1, 3, 4}},
+		"of a node, with none behind": {events.Filter{Node: "n1"}, events.From{Through: 7}, []uint64{1, 3, 4, 6}},
+		"of a node, none":             {events.Filter{Node: "n2"}, events.From{Position: 3, Through: 4}, nil},
+		"of a node that has none":     {events.Filter{Node: "n8"}, events.From{Through: 7}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := follow(t, log, c.filter, c.from)
+			for _, position := range c.want {
+				f.want(t, position)
+			}
+			if it, ok := f.next(t); ok {
+				t.Errorf("subscription goes on with position %d, error %v", it.rec.Position, it.err)
+			}
+		})
+	}
+}
+
+// testThroughBeyond: who knows of a position that the log does not reach knows another log.
+func testThroughBeyond(t *testing.T, open Open) {
+	log := open(t, cluster)
+	appendSome(t, log, "n1", 0, 2)
+	f := follow(t, log, events.Filter{}, events.From{Through: 3})
+	it, ok := f.next(t)
+	if !ok {
+		t.Fatal("subscription ends without an error")
+	}
+	wantError(t, it.err, events.ErrReplaced, "subscription through position 3 of a log that ends at 2")
+}
+
 func testFromTime(t *testing.T, open Open) {
 	log := open(t, cluster)
 	appendSome(t, log, "n1", 0, 6)

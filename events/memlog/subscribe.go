@@ -14,6 +14,9 @@ func (l *Log) Subscribe(ctx context.Context, filter events.Filter, from events.F
 	return func(yield func(events.Recorded, error) bool) {
 		p, err := l.start(ctx, from)
 		for ; err == nil; p.next++ {
+			if p.through > 0 && p.next > p.through {
+				return
+			}
 			var e entry
 			if e, err = l.await(ctx, p); err != nil {
 				break
@@ -39,6 +42,7 @@ type place struct {
 	identity string
 	next     uint64      // position to read next
 	seen     events.Mark // what was read last
+	through  uint64      // last position to read; 0: there is none
 }
 
 // start waits for the log and returns the place to read from.
@@ -48,7 +52,7 @@ func (l *Log) start(ctx context.Context, from events.From) (place, error) {
 	if err := l.waitWhile(ctx, func() bool { return l.away }); err != nil {
 		return place{}, err
 	}
-	p := place{identity: l.identity, next: max(1, from.Position), seen: from.Seen}
+	p := place{identity: l.identity, next: max(1, from.Position), seen: from.Seen, through: from.Through}
 	switch {
 	case from.Now:
 		p.next = uint64(len(l.stored)) + 1
@@ -56,7 +60,7 @@ func (l *Log) start(ctx context.Context, from events.From) (place, error) {
 		i := sort.Search(len(l.stored), func(i int) bool { return !l.stored[i].stored.Before(from.Time) })
 		p.next = uint64(i) + 1
 	}
-	return p, nil
+	return p, l.goesOn(p)
 }
 
 // await returns the event at p once it is there and the log is not away.
@@ -77,12 +81,12 @@ func (l *Log) await(ctx context.Context, p place) (entry, error) {
 
 // goesOn says what is against reading on from p. l.mu is held.
 func (l *Log) goesOn(p place) error {
-	end, reached := uint64(len(l.stored)), max(p.next-1, p.seen.Position)
+	end, reached := uint64(len(l.stored)), max(p.next-1, p.seen.Position, p.through)
 	switch {
 	case l.identity != p.identity:
 		return events.ErrReplaced
 	case reached > end:
-		return fmt.Errorf("%w: it ends at position %d, and was read up to %d", events.ErrReplaced, end, reached)
+		return fmt.Errorf("%w: it ends at position %d, and was read, or is wanted, up to %d", events.ErrReplaced, end, reached)
 	case p.next < l.first:
 		return fmt.Errorf("%w: the log starts at position %d, wanted %d", events.ErrIncomplete, l.first, p.next)
 	case p.seen.Position >= l.first && !l.stored[p.seen.Position-1].stored.Equal(p.seen.Stored):

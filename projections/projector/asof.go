@@ -72,20 +72,24 @@ func (p *Projector) AsOf(ctx context.Context, at At) (*projections.Views, error)
 	for node, position := range skipped {
 		views.SkipThrough(node, position)
 	}
-	if views.Position() < info.Last {
-		if err := p.foldUntil(ctx, views, at, info); err != nil {
+	through := info.Last
+	if at.Position > 0 {
+		through = at.Position
+	}
+	if views.Position() < through {
+		if err := p.foldUntil(ctx, views, at, through, info.Identity); err != nil {
 			return nil, fmt.Errorf("as of %v: %w", at, err)
 		}
 	}
 	return views, nil
 }
 
-// foldUntil folds what lies between views and the instant, or the end of the log, and leaves checkpoints at steps that have
-// none: the next time it will not be so far.
-func (p *Projector) foldUntil(ctx context.Context, views *projections.Views, at At, info events.Info) error {
-	read, from := 0, events.From{Position: views.Position() + 1, Seen: views.Mark()}
-	climb, freeze := climb{p: p}, func() keep { return p.bareOf(views, info.Identity) }
-	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, from) {
+// foldUntil folds what lies between views and the instant, at most through a position, and leaves checkpoints at steps that
+// have none: the next time it will not be so far.
+func (p *Projector) foldUntil(ctx context.Context, views *projections.Views, at At, through uint64, identity string) error {
+	read, tail := 0, events.From{Position: views.Position() + 1, Seen: views.Mark(), Through: through}
+	climb, freeze := climb{p: p}, func() keep { return p.bareOf(views, identity) }
+	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, tail) {
 		var bad *events.DecodeError
 		switch {
 		case errors.As(err, &bad) && at.before(events.Recorded{Position: bad.Position, Stored: bad.Stored}):
@@ -99,7 +103,7 @@ func (p *Projector) foldUntil(ctx context.Context, views *projections.Views, at 
 		if p.store != nil {
 			climb.tick(views.Position(), freeze)
 		}
-		if views.Position() >= info.Last || views.Position() == at.Position {
+		if views.Position() >= through {
 			return nil
 		}
 		if read++; read >= AsOfMax {
@@ -175,7 +179,7 @@ func (p *Projector) Complete(ctx context.Context, node string, h *projections.Hi
 		return nil
 	}
 	first, last := h.Entries[0].Position, h.Entries[h.Bare-1].Position
-	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{Node: node}, p.from(first)) {
+	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{Node: node}, p.between(first, last)) {
 		var bad *events.DecodeError
 		switch {
 		case errors.As(err, &bad): // not one of them
@@ -187,9 +191,9 @@ func (p *Projector) Complete(ctx context.Context, node string, h *projections.Hi
 		if h.Bare == 0 {
 			return nil
 		}
-		if rec.Position >= last || bad != nil && bad.Position >= last {
-			return fmt.Errorf("history of %s: %w: an event is gone", node, events.ErrIncomplete)
-		}
 	}
-	return fmt.Errorf("history of %s: %w", node, context.Cause(ctx))
+	if ctx.Err() != nil {
+		return fmt.Errorf("history of %s: %w", node, context.Cause(ctx))
+	}
+	return fmt.Errorf("history of %s: %w: an event is gone", node, events.ErrIncomplete)
 }

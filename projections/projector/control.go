@@ -108,7 +108,7 @@ func (p *Projector) Retry(ctx context.Context, node string) error {
 	if parked == nil {
 		return fmt.Errorf("%w: %.80q", projections.ErrNotParked, node)
 	}
-	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, p.from(parked.Position)) {
+	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, p.between(parked.Position, parked.Position)) {
 		var bad *events.DecodeError
 		switch {
 		case errors.As(err, &bad) && bad.Position == parked.Position:

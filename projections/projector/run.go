@@ -18,8 +18,7 @@ const (
 
 // While somebody reads the views, the fold rests after every so many events. On a machine whose processors are all at work,
 // a request is otherwise not even looked at for milliseconds: the scheduler asks the network when a processor has nothing
-// else to do. While catching up with a long log, that costs the fold a quarter of its pace; nobody notices at the pace at which
-// members speak.
+// else to do. That slows the fold while it catches up with a long log; nobody notices at the pace at which members speak.
 const (
 	restEvery = 64                    // events: half a millisecond
 	restFor   = 50 * time.Microsecond // at least
@@ -143,10 +142,16 @@ func (p *Projector) from(position uint64) events.From {
 	return events.From{Position: position, Seen: p.seen()}
 }
 
+// between is where to begin and to end to read positions that the views are past.
+func (p *Projector) between(first, last uint64) events.From {
+	return events.From{Position: first, Seen: p.seen(), Through: last}
+}
+
 // recognize makes sure that the log has an event where it was when the views, or a checkpoint, were at it. Info cannot tell:
 // a log that was restored from a backup calls itself what it was called, and is longer than the backup soon.
 func (p *Projector) recognize(ctx context.Context, seen events.Mark) error {
-	for _, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, events.From{Position: seen.Position, Seen: seen}) {
+	one := events.From{Position: seen.Position, Seen: seen, Through: seen.Position}
+	for _, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, one) {
 		var bad *events.DecodeError
 		if errors.As(err, &bad) {
 			return nil

@@ -195,7 +195,7 @@ func (p *Projector) read(ctx context.Context, from, upTo uint64) iter.Seq2[Notic
 		if from > upTo {
 			return
 		}
-		for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, p.from(from)) {
+		for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, p.between(from, upTo)) {
 			var bad *events.DecodeError
 			n := Notice{Recorded: rec}
 			switch {
@@ -207,7 +207,7 @@ func (p *Projector) read(ctx context.Context, from, upTo uint64) iter.Seq2[Notic
 			default:
 				n.Outcome = p.outcome(rec.Node, rec.Position)
 			}
-			if n.Position > upTo || !yield(n, nil) || n.Position == upTo {
+			if !yield(n, nil) || n.Position == upTo {
 				return
 			}
 		}
