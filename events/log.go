@@ -16,8 +16,8 @@ type Log interface {
 	// Append stores ev if the last event about ev.Node, or of ev.Group, is at position expect (0: there is none) and
 	// returns ev's position. It fails with ErrConflict when another event came first, ErrDuplicate (as a *DuplicateError, with the
 	// position) when ev is stored already, ErrTaken (as a *TakenError, with the position) when another event has its id,
-	// ErrDenied when the author may not say this, ErrFull when the log takes no more, and ErrUnavailable when the outcome is unknown: the event may or may not have been stored,
-	// so look at Last or LastOfGroup before trying again.
+	// ErrDenied when the author may not say this, ErrFull when the log takes no more, and ErrUnavailable when the outcome is
+	// unknown: the event may or may not have been stored, so look at Last or LastOfGroup before trying again.
 	Append(ctx context.Context, ev Event, expect uint64) (uint64, error)
 
 	// Last returns the newest event about node, as the log's leader holds it, or ErrNotFound.
