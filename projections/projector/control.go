@@ -81,8 +81,8 @@ func (p *Projector) awaitResume(ctx context.Context) bool {
 }
 
 // Skip passes over what keeps node parked, see projections.Parked: its row catches up at once. It fails with
-// projections.ErrNotParked. What was skipped stays skipped on this projector, across restarts with its directory and
-// rebuilds; another projector does not know of it.
+// projections.ErrNotParked. What was skipped stays skipped on this projector, across rebuilds and across restarts from
+// a snapshot of its own; another projector does not know of it until it starts from such a snapshot.
 func (p *Projector) Skip(node string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
