@@ -28,9 +28,9 @@ const (
 	// consumerIdle is when the server forgets a consumer whose reader is gone, or has not taken an event for so long. The
 	// latter only costs making another one.
 	consumerIdle = time.Minute
-	// shortLooks is how often a replicated stream must be found shorter than it was before it counts as replaced: a server
-	// that has just become its leader may not have caught up.
-	shortLooks = 5
+	// shortFor is how long a replicated stream must be found shorter than it was before it counts as replaced: where all
+	// servers were away at once, the leader that is chosen first may call the stream empty until it has caught up.
+	shortFor = 30 * time.Second
 )
 
 var (
@@ -118,7 +118,7 @@ type reader struct {
 	seen     events.Mark // the last event read, here or before; zero: none
 	since    time.Time   // nothing stored before is wanted; zero once something passed
 	until    uint64      // the last position wanted; 0 for whatever comes
-	short    int         // looks in a row at which the stream ended before next, or before until
+	short    time.Time   // since when the stream was found to end too soon; zero: it was not, at the last look
 }
 
 // read finds its place and takes from there until something happens, which it returns.
@@ -142,7 +142,7 @@ func (r *reader) read(ctx context.Context) error {
 			return err
 		}
 	}
-	r.short = 0
+	r.short = time.Time{}
 	return r.consume(ctx, k)
 }
 
@@ -199,8 +199,10 @@ func (r *reader) pass(m message) {
 
 // behind reports whether a stream that was found too short may be so because its leader has yet to catch up.
 func (r *reader) behind(info *jetstream.StreamInfo) bool {
-	r.short++
-	return info.Config.Replicas > 1 && r.short < shortLooks
+	if r.short.IsZero() {
+		r.short = time.Now()
+	}
+	return info.Config.Replicas > 1 && time.Since(r.short) < shortFor
 }
 
 // begin makes a position of what the subscription was asked to start from.

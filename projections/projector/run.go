@@ -116,7 +116,7 @@ func (p *Projector) attach(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.compare(info, asked); err != nil {
+	if err := p.compare(info); err != nil {
 		return err
 	}
 	if seen := p.seen(); seen.Position >= info.First {
@@ -174,8 +174,11 @@ func (p *Projector) ask() asking { return asking{p.cfg.Now(), p.Position()} }
 
 // checkInfo compares what the log says of itself with the views, and remembers it.
 func (p *Projector) checkInfo(info events.Info, asked asking) error {
-	if err := p.compare(info, asked); err != nil {
+	if err := p.compare(info); err != nil {
 		return err
+	}
+	if info.Last < asked.position {
+		return fmt.Errorf("%w: it says that it ends at position %d, the views are at %d", events.ErrUnavailable, info.Last, asked.position)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -186,8 +189,9 @@ func (p *Projector) checkInfo(info events.Info, asked asking) error {
 	return nil
 }
 
-// compare compares what the log says of itself with the views.
-func (p *Projector) compare(info events.Info, asked asking) error {
+// compare compares what the log says of itself with the views. It does not judge by where the log ends: a leader that has just
+// been chosen may not have caught up. The log's subscriptions tell that from a log that was restored.
+func (p *Projector) compare(info events.Info) error {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	position := p.views.Position()
@@ -197,9 +201,6 @@ func (p *Projector) compare(info events.Info, asked asking) error {
 	case p.identity != "" && info.Identity != p.identity:
 		return fmt.Errorf("%w: views at position %d are of log %s, found log %s; %s",
 			events.ErrReplaced, position, p.identity, info.Identity, p.advice())
-	case info.Last < asked.position:
-		return fmt.Errorf("%w: it ends at position %d, the views are at %d: it was restored from an older copy; %s",
-			events.ErrReplaced, info.Last, asked.position, p.advice())
 	case info.First > position+1:
 		return fmt.Errorf("%w: the log starts at position %d, position %d is wanted",
 			events.ErrIncomplete, info.First, position+1)
