@@ -240,6 +240,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"URL":           {Cluster: cluster},
 		"Replicas":      {URL: "nats://127.0.0.1:1", Cluster: cluster, Replicas: 6},
 		"AppendTimeout": {URL: "nats://127.0.0.1:1", Cluster: cluster, AppendTimeout: -1},
+		"CatchUp":       {URL: "nats://127.0.0.1:1", Cluster: cluster, CatchUp: -1},
 	} {
 		if _, err := jslog.Connect(bounded(t), cfg); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("Connect with a bad %s: %v; want an error that names it", name, err)

@@ -84,6 +84,7 @@ func TestLogOnThreeServers(t *testing.T) {
 	logtest.Run(t, func(t *testing.T, cluster string) events.Log {
 		log := connect(t, jslog.Config{
 			URL: urls, Cluster: cluster, Name: "logtest", Provision: true, Replicas: 3, AppendTimeout: 10 * time.Second,
+			CatchUp: time.Second, // these servers stay
 		})
 		t.Cleanup(func() { deleteStream(t, urls, cluster) })
 		return log

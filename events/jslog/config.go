@@ -14,6 +14,7 @@ import (
 // Defaults and bounds of [Config].
 const (
 	appendTimeoutDefault  = 5 * time.Second  // a leader election of three servers takes about two
+	catchUpDefault        = 30 * time.Second // recovering a large log after a crash takes longer than electing its leader
 	connectTimeoutDefault = 10 * time.Second // how long Connect waits for a log that is not Lazy
 	replicasMax           = 5                // JetStream's own limit
 )
@@ -63,6 +64,9 @@ type Config struct {
 	Lazy bool
 	// AppendTimeout bounds every exchange with the server, an append or a read; 5 s when 0.
 	AppendTimeout time.Duration
+	// CatchUp is how long a log with several replicas may end earlier than it was read before it counts as replaced; 30 s
+	// when 0. Where all servers were away at once, the leader that is chosen first may call it empty for a while.
+	CatchUp time.Duration
 	// OnStatus is called, from one goroutine, with every new status; some that last only moments may be passed over.
 	// It must return soon and must not call Close.
 	OnStatus func(Status)
@@ -86,6 +90,8 @@ func (cfg Config) validate() error {
 		return fmt.Errorf("jslog: Replicas is %d: it must be 0 to %d", cfg.Replicas, replicasMax)
 	case cfg.AppendTimeout < 0:
 		return fmt.Errorf("jslog: AppendTimeout is %v: it must not be negative", cfg.AppendTimeout)
+	case cfg.CatchUp < 0:
+		return fmt.Errorf("jslog: CatchUp is %v: it must not be negative", cfg.CatchUp)
 	default:
 		return nil
 	}
@@ -98,6 +104,9 @@ func (cfg Config) withDefaults() Config {
 	}
 	if cfg.AppendTimeout == 0 {
 		cfg.AppendTimeout = appendTimeoutDefault
+	}
+	if cfg.CatchUp == 0 {
+		cfg.CatchUp = catchUpDefault
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

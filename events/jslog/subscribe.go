@@ -28,9 +28,6 @@ const (
 	// consumerIdle is when the server forgets a consumer whose reader is gone, or has not taken an event for so long. The
 	// latter only costs making another one.
 	consumerIdle = time.Minute
-	// shortFor is how long a replicated stream must be found shorter than it was before it counts as replaced: where all
-	// servers were away at once, the leader that is chosen first may call the stream empty until it has caught up.
-	shortFor = 30 * time.Second
 )
 
 var (
@@ -202,7 +199,7 @@ func (r *reader) behind(info *jetstream.StreamInfo) bool {
 	if r.short.IsZero() {
 		r.short = time.Now()
 	}
-	return info.Config.Replicas > 1 && time.Since(r.short) < shortFor
+	return info.Config.Replicas > 1 && time.Since(r.short) < r.log.cfg.CatchUp
 }
 
 // begin makes a position of what the subscription was asked to start from.
