@@ -15,9 +15,6 @@ import (
 	"rollcall/swim/quicnet"
 )
 
-// closeLimit is how long the members may take to stand still at the end.
-const closeLimit = 10 * time.Second
-
 // subscriptionBound is how many changes may wait for the one who counts them; more are told as missed.
 const subscriptionBound = 256
 
