@@ -24,6 +24,7 @@ func TestRestoredLogEndsSubscription(t *testing.T) {
 	}
 	last := fill(t, log, "n1", 0, 2)
 	srv.Shutdown()
+	eventually(t, "the log is away", func() bool { return !log.Connected() }) // or "back" below is that it was never missed
 	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}
