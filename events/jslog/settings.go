@@ -49,14 +49,14 @@ func settings(cluster string, replicas int) jetstream.StreamConfig {
 		DenyDelete:        true,
 		DenyPurge:         true,
 		AllowDirect:       true,
-		Compression:       jetstream.S2Compression,
+		Compression:       jetstream.NoCompression,
 		RePublish:         &jetstream.RePublish{Source: all, Destination: livePrefix + all},
 		PersistMode:       jetstream.DefaultPersistMode,
 	}
 }
 
 // rule is one setting that a stream must have. Settings without a rule are the operator's: description, metadata,
-// placement, compression, and limits in messages or bytes, which with "discard new" refuse the new and keep the old.
+// placement, and limits in messages or bytes, which with "discard new" refuse the new and keep the old.
 type rule struct {
 	setting string
 	is      func(jetstream.StreamConfig) any
@@ -100,6 +100,9 @@ func rules(cluster string, replicas int) []rule {
 		{"persist_mode", func(c config) any { return c.PersistMode },
 			func(c config) bool { return c.PersistMode == jetstream.DefaultPersistMode },
 			"default: async acknowledges what is not on disk, whatever the server's sync_interval"},
+		{"compression", func(c config) any { return c.Compression },
+			func(c config) bool { return c.Compression == jetstream.NoCompression },
+			"none: a server that starts again may write on in a block that it has compressed, and cannot read the stream after that"},
 		{"first_seq", func(c config) any { return c.FirstSeq },
 			func(c config) bool { return c.FirstSeq <= 1 }, "1: a log starts at its beginning"},
 		{"mirror", func(c config) any { return c.Mirror != nil },

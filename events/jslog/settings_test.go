@@ -49,6 +49,7 @@ func TestDriftIsRefused(t *testing.T) {
 		{"republish", func(c *jetstream.StreamConfig) { c.RePublish = nil }},
 		{"republish", func(c *jetstream.StreamConfig) { c.RePublish.HeadersOnly = true }},
 		{"persist_mode", func(c *jetstream.StreamConfig) { c.PersistMode = jetstream.AsyncPersistMode }},
+		{"compression", func(c *jetstream.StreamConfig) { c.Compression = jetstream.S2Compression }},
 		{"first_seq", func(c *jetstream.StreamConfig) { c.FirstSeq = 100 }},
 		{"subject_transform", func(c *jetstream.StreamConfig) {
 			c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: c.Subjects[0], Destination: "elsewhere.>"}
@@ -118,7 +119,7 @@ func TestOperatorsSettingsAreAccepted(t *testing.T) {
 	cfg.Cluster = "other"
 	like(t, js, good, cfg.Cluster, func(c *jetstream.StreamConfig) {
 		c.Description, c.MaxMsgs, c.MaxBytes, c.MaxMsgSize = "ours", 1000, 1<<20, -1
-		c.Compression, c.Duplicates, c.MaxConsumers = jetstream.NoCompression, time.Hour, 100
+		c.Duplicates, c.MaxConsumers = time.Hour, 100
 		c.Metadata = map[string]string{"team": "sre"}
 	})
 	connect(t, cfg)
