@@ -59,7 +59,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// ErrLocked is an error of Start, as are those of an [Access]. Nothing runs after any of them.
+// ErrLocked is an error of Start, as are [ErrDamaged] and those of an [Access]. Nothing runs after any of them.
 var ErrLocked = errors.New("the directory is in use by another server")
 
 // Server is a running server. Its methods are safe for concurrent use.
@@ -104,7 +104,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	logs := &serverLog{to: logger, fatal: make(chan string, 1)}
 	s.nats.SetLoggerV2(logs, false, false, false)
-	if err := s.run(ctx, logs.fatal); err != nil {
+	if err := s.run(ctx, cfg.Dir, logs.fatal); err != nil {
 		s.Shutdown()
 		return nil, fmt.Errorf("start the embedded NATS server in %s: %w", cfg.Dir, err)
 	}
@@ -116,8 +116,8 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// run starts the server and waits until it is ready, has failed, or takes too long.
-func (s *Server) run(ctx context.Context, fatal <-chan string) error {
+// run starts the server and waits until it is ready with all that dir holds, has failed, or takes too long.
+func (s *Server) run(ctx context.Context, dir string, fatal <-chan string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	started := make(chan struct{})
@@ -141,7 +141,7 @@ func (s *Server) run(ctx context.Context, fatal <-chan string) error {
 	if !s.nats.ReadyForConnections(time.Until(deadline)) {
 		return errors.New("it did not become ready in time")
 	}
-	return nil
+	return s.whole(dir)
 }
 
 // tellStats lets clients ask how the server is set, as they may ask other servers that are set up for it (jslog.StatsSubject).

@@ -73,6 +73,37 @@ func TestRestartKeepsMessagesAndPort(t *testing.T) {
 	}
 }
 
+// I1: a stream that cannot be read is not passed over, for who finds none makes an empty one.
+func TestRefusesDamagedStream(t *testing.T) {
+	dir := t.TempDir()
+	srv := start(t, natsd.Config{Dir: dir, Listen: "127.0.0.1:0"})
+	js := jetStream(t, srv.URL())
+	for _, name := range []string{"S", "EMPTY"} {
+		stream := jetstream.StreamConfig{Name: name, Subjects: []string{name}, Storage: jetstream.FileStorage}
+		if _, err := js.CreateStream(t.Context(), stream); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := js.Publish(t.Context(), "S", []byte("kept")); err != nil {
+		t.Fatal(err)
+	}
+	srv.Shutdown()
+	streams := filepath.Join(dir, "jetstream", "$G", "streams")
+	for _, name := range []string{"S", "EMPTY"} { // each as a kill leaves it that comes before all of it is written
+		if err := os.WriteFile(filepath.Join(streams, name, "meta.sum"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := natsd.Start(t.Context(), natsd.Config{Dir: dir})
+	if !errors.Is(err, natsd.ErrDamaged) || !strings.Contains(err.Error(), filepath.Join(streams, "S")) {
+		t.Errorf("Start with a stream that cannot be read: %v; want ErrDamaged with its directory", err)
+	}
+	if err := os.Rename(filepath.Join(streams, "S"), filepath.Join(dir, "S")); err != nil {
+		t.Fatal(err)
+	}
+	start(t, natsd.Config{Dir: dir}) // a stream that was never written to is no loss
+}
+
 func TestWithoutListenerIsReachedInProcessOnly(t *testing.T) {
 	srv := start(t, natsd.Config{Dir: t.TempDir()})
 	if srv.URL() != "" {
