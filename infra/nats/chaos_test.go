@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -22,6 +23,9 @@ var chaosFor = flag.Duration("chaos", 3*time.Second, "how long servers are kille
 
 // writers is how many members write at the same time, each about itself and about one node that all of them accuse.
 const writers = 8
+
+// damage is what a server says that cannot read or write what it holds, and takes everything from the others.
+var damage = regexp.MustCompile(`.*(Error recreating stream|critical write error).*`)
 
 // I1, I2, I10, I11: three servers are killed and started again, one after the other, and the stream's leader is moved, while
 // eight members append. What was acknowledged is in the log, once, where it was said to be; what the log holds follows.
@@ -60,6 +64,11 @@ func TestKilledServers(t *testing.T) {
 	info := s.lastInfo(t, reader)
 	seen.until(info.Last)
 	total := check(t, reader, info.Last, said)
+	for _, p := range all {
+		if text := damage.FindString(read(t, p.log)); text != "" {
+			t.Errorf("a server lost what it held, or could not write it: %s", text)
+		}
+	}
 	t.Logf("%d kills, %d leaders moved, %d events acknowledged of %d stored", kills, moves, total, info.Last)
 	if kills == 0 || moves == 0 || total < writers {
 		t.Error("nothing was shown")

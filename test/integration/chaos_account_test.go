@@ -93,24 +93,29 @@ func (a *account) debt(member string, seq uint64, ev events.Event) *debt {
 	return e
 }
 
+// lines is a writer that passes on what is written to it, line by line.
+type lines struct {
+	take func(line []byte)
+	rest []byte
+}
+
+func (l *lines) Write(text []byte) (int, error) {
+	l.rest = append(l.rest, text...)
+	for {
+		line, rest, whole := bytes.Cut(l.rest, []byte("\n"))
+		if !whole {
+			return len(text), nil
+		}
+		l.take(line)
+		l.rest = rest
+	}
+}
+
 // clerk reads the log of one life of a member: entries go into the account, and what is worth reading goes on to others.
 type clerk struct {
 	member  string
 	account *account
 	others  *transcript
-	rest    []byte // of a line
-}
-
-func (c *clerk) Write(text []byte) (int, error) {
-	c.rest = append(c.rest, text...)
-	for {
-		line, rest, whole := bytes.Cut(c.rest, []byte("\n"))
-		if !whole {
-			return len(text), nil
-		}
-		c.read(line)
-		c.rest = rest
-	}
 }
 
 func (c *clerk) read(line []byte) {
@@ -309,11 +314,11 @@ func TestChaosAccount(t *testing.T) {
 		return rec.ID
 	}
 	accept := func(seq uint64, id string, kind events.Kind, node string, incarnation uint64) {
-		c := clerk{member: "n1", account: owed}
+		log := lines{take: (&clerk{member: "n1", account: owed}).read}
 		line := fmt.Sprintf(`{"level":"DEBUG","msg":"to be said","entry":%d,"event":%q,"kind":%q,"node":%q,"incarnation":%d}`+"\n",
 			seq, id, kind, node, incarnation)
 		for _, b := range []byte(line) {
-			_, _ = c.Write([]byte{b})
+			_, _ = log.Write([]byte{b})
 		}
 	}
 	accept(1, say(events.Joined, "n1", "n1", 1, 1), events.Joined, "n1", 1)

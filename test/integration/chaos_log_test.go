@@ -95,7 +95,8 @@ func (c *chaos) healthy() {
 		}
 		for _, peer := range group.Replicas {
 			if !peer.Current || peer.Offline {
-				return fmt.Errorf("%s lags", peer.Name)
+				return fmt.Errorf("%s lags by %d entries of the leader, %s, which heard of it %v ago; offline: %v",
+					peer.Name, peer.Lag, group.Leader, peer.Active, peer.Offline)
 			}
 		}
 		return nil

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -93,16 +94,28 @@ func (c *chaos) startServers(ids []string, take func() int) {
 		c.t.Fatal(err)
 	}
 	for i := range chaosServers {
-		c.start(c.add(aServer, fmt.Sprintf("NATS server %d", i+1), "", func() *exec.Cmd {
+		p := c.add(aServer, fmt.Sprintf("NATS server %d", i+1), "", nil)
+		p.command = func() *exec.Cmd {
 			cmd := exec.Command(os.Args[0], filepath.Join(c.cfg.Dir, nats.ServerFile(i+1)))
 			cmd.Env = append(os.Environ(), roleVariable+"="+roleNATS)
+			cmd.Stderr = &lines{take: func(line []byte) {
+				_, _ = p.stderr.Write(append(line, '\n'))
+				if damage.Match(line) {
+					c.t.Errorf("%s: %s", p.name, line)
+				}
+			}}
 			if _, err := cmd.StdinPipe(); err != nil { // held open: its end is the server's
 				c.t.Fatal(err)
 			}
 			return cmd
-		}))
+		}
+		c.start(p)
 	}
 }
+
+// damage is what a server says when it cannot read or write what it holds. It takes everything from the others then, which
+// is lost if more of them do the same.
+var damage = regexp.MustCompile(`Error recreating stream|critical write error`)
 
 func (c *chaos) startProjector(id string, port int) {
 	c.t.Helper()
@@ -121,7 +134,7 @@ func (c *chaos) startMember(id, bind string, seeds []string, port int) {
 	p := c.add(aMember, id, "http://"+address, nil)
 	p.command = func() *exec.Cmd {
 		cmd := ours("member", args...)
-		cmd.Stderr = &clerk{member: id, account: c.account, others: p.stderr}
+		cmd.Stderr = &lines{take: (&clerk{member: id, account: c.account, others: p.stderr}).read}
 		return cmd
 	}
 	c.start(p)
