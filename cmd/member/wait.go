@@ -99,8 +99,8 @@ func (w *waiter) look(ctx context.Context, query url.Values) (json.RawMessage, u
 	_, err := w.c.get(ctx, &one, query, "v1", "nodes", w.id)
 	if errors.Is(err, cli.ErrNotFound) {
 		w.was = "unknown"
-		position, err := w.c.now(ctx)
-		if err != nil {
+		var position uint64
+		if position, err = w.c.now(ctx); err != nil {
 			return nil, 0, err
 		}
 		// Between the two answers it may have come.

@@ -24,7 +24,7 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr
 	defer stop()
 	context.AfterFunc(ctx, stop) // from the first signal on, the second has its default effect
 
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // of nil cobra would make those of the process
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SilenceErrors, root.SilenceUsage = true, true

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -62,6 +63,16 @@ func TestRunStatus(t *testing.T) {
 				t.Errorf("status %d, want %d; stderr:\n%s", status, c.status, stderr)
 			}
 		})
+	}
+}
+
+// No arguments are none, and not those of the process.
+func TestRunTakesNoArgumentsFromTheProcess(t *testing.T) {
+	own := os.Args
+	t.Cleanup(func() { os.Args = own })
+	os.Args = []string{"roll", "say", "--word", "a"}
+	if status, stdout, stderr := run(t, nil); status != cli.ExitUsage || stdout != "" {
+		t.Errorf("status %d, stdout %q, stderr %q", status, stdout, stderr)
 	}
 }
 
