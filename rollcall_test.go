@@ -21,6 +21,7 @@ import (
 	"rollcall/events/memlog"
 	"rollcall/events/outbox"
 	"rollcall/infra/certs"
+	"rollcall/infra/loopback"
 	"rollcall/swim"
 	"rollcall/swim/agent"
 )
@@ -33,8 +34,8 @@ const patience = 30 * time.Second
 const cluster = "test"
 
 var (
-	loopback = netip.MustParseAddrPort("127.0.0.1:0")
-	nobody   = netip.MustParseAddrPort("127.0.0.1:9") // where no member is
+	anyPort = netip.MustParseAddrPort("127.0.0.1:0")
+	nobody  = netip.MustParseAddrPort("127.0.0.1:9") // where no member is
 )
 
 // house is what members of a test have in common: a log in memory and an authority, and then their sockets are real, or in
@@ -67,7 +68,7 @@ func (h *house) options(id string, seeds ...netip.AddrPort) rollcall.Options {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	opt.Bind, opt.Credentials = loopback, identity
+	opt.Bind, opt.Credentials = anyPort, identity
 	return opt
 }
 
@@ -267,11 +268,7 @@ func TestSeedsAreAskedAgain(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	first := h.options("n1")
-	n1 := h.join(first)
-	first.Bind = n1.Addr()
-	if err := n1.Close(); err != nil {
-		t.Fatal(err)
-	}
+	first.Bind = netip.MustParseAddrPort(loopback.Addr(t))
 	n2 := h.join(h.options("n2", first.Bind))
 	h.join(first)
 	select {

@@ -33,7 +33,7 @@ func ask(t *testing.T, api, command string, flags ...string) (status int, stderr
 // eventuallyStatus asks until a command ends with this status.
 func eventuallyStatus(t *testing.T, api, command string, want int) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	for {
 		got, stderr := ask(t, api, command)
 		if got == want {

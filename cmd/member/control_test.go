@@ -99,7 +99,7 @@ func TestTagsMayChangeAfterATimeout(t *testing.T) {
 		t.Errorf("%d %s", code, answer)
 	}
 	resume()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	for member.Status().Self.Tags.Map()["draining"] != "yes" {
 		select {
 		case <-deadline:
@@ -142,7 +142,7 @@ func TestNotReady(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(patience)
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
 	for {
@@ -164,7 +164,7 @@ func TestNotReady(t *testing.T) {
 func TestNotReadyWithoutItsLog(t *testing.T) {
 	f := newFamily(t)
 	member, handler := f.member("n1", func(*rollcall.Options) {})
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := member.Drained(ctx); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,11 +17,15 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/memlog"
+	"rollcall/infra/loopback"
 	"rollcall/projections/httpapi"
 	"rollcall/projections/projector"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected output of the scripts; read the diff")
+
+// patience bounds every wait: only what never comes reaches it.
+const patience = 30 * time.Second
 
 // TestMain lets a script run "member" as a process of its own: this test binary, which then is the program.
 func TestMain(m *testing.M) {
@@ -47,8 +50,7 @@ func TestScripts(t *testing.T) {
 	_, api := serve(t, story())
 	secured := secure(t, api)
 	late := newSilentServer(t)
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
+	gone := "http://" + loopback.Addr(t)
 	notOurs := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(notOurs.Close)
 	testscript.Run(t, testscript.Params{
@@ -62,9 +64,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("CA", secured.ca)
 			env.Setenv("TOKEN", secured.token)
 			env.Setenv("LATE", late)
-			env.Setenv("GONE", gone.URL)
+			env.Setenv("GONE", gone)
 			env.Setenv("ALIEN", notOurs.URL)
-			env.Setenv("FREE", freeAddress(t))
+			env.Setenv("FREE", loopback.Addr(t))
 			env.Setenv("TAKEN", strings.TrimPrefix(api, "http://"))
 			return nil
 		},
@@ -74,22 +76,12 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// freeAddress is one on loopback that was free a moment ago.
-func freeAddress(t *testing.T) string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
-// eventually is the script command "eventually member …": the command must succeed within 10 s, and is tried until it does.
+// eventually is the script command "eventually member …": the command must succeed in the end, and is tried until it does.
 func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: eventually command [args...]")
 	}
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	for {
 		err := ts.Exec(args[0], args[1:]...)
 		if err == nil {
@@ -97,7 +89,7 @@ func eventually(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		select {
 		case <-deadline:
-			ts.Fatalf("not within 10 s: %v", err)
+			ts.Fatalf("not within %v: %v", patience, err)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -182,7 +174,7 @@ func serve(t *testing.T, list []events.Event) (*memlog.Log, string) {
 		server.CloseClientConnections()
 		server.Close()
 	})
-	waiting, done := context.WithTimeout(t.Context(), 10*time.Second)
+	waiting, done := context.WithTimeout(t.Context(), patience)
 	defer done()
 	if err := p.WaitFor(waiting, uint64(len(list))); err != nil {
 		t.Fatal(err)

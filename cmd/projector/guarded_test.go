@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -13,23 +12,16 @@ import (
 	"rollcall/events"
 	"rollcall/events/jslog"
 	"rollcall/infra/cli"
+	"rollcall/infra/loopback"
 	"rollcall/infra/nats"
 )
 
 // guarded runs a NATS server from generated files, until the test ends.
 func guarded(t *testing.T) nats.Config {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
 	cfg := nats.Config{
 		Cluster: "default", Members: []string{"n1"}, Readers: []string{"projector", "p1"}, Projectors: []string{"p1"}, Dir: t.TempDir(), Store: t.TempDir(),
-		Servers: []nats.Server{{Host: "127.0.0.1", Port: port}},
+		Servers: []nats.Server{{Host: "127.0.0.1", Port: loopback.Ports(t, 1)[0]}},
 	}
 	if _, err := nats.Generate(cfg, time.Now()); err != nil {
 		t.Fatal(err)

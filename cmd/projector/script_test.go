@@ -10,6 +10,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+
+	"rollcall/infra/loopback"
 )
 
 // TestMain lets a script run "projector" as a process of its own: this test binary, which then is the program.
@@ -36,8 +38,7 @@ func TestScripts(t *testing.T) {
 	eventually(t, "ready", func() bool { code, _ := status(t, api+"/readyz"); return code == http.StatusOK })
 	alien := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(alien.Close)
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
+	free := loopback.Addr(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
@@ -45,7 +46,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector would sleep a second in every process
 			env.Setenv("API", api)
 			env.Setenv("ALIEN", alien.URL)
-			env.Setenv("FREE", gone.Listener.Addr().String())
+			env.Setenv("FREE", free)
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"status": exitStatus},

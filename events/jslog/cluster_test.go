@@ -2,7 +2,6 @@ package jslog_test
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"testing"
 	"time"
@@ -12,27 +11,13 @@ import (
 	"rollcall/events"
 	"rollcall/events/jslog"
 	"rollcall/events/logtest"
+	"rollcall/infra/loopback"
 )
-
-// ports are distinct free ports of loopback. A NATS cluster names its routes before any of its servers listens.
-func ports(t testing.TB, n int) []int {
-	t.Helper()
-	found := make([]int, n)
-	for i := range found {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		found[i] = l.Addr().(*net.TCPAddr).Port
-	}
-	return found
-}
 
 // three runs a NATS cluster of three in this process and returns its URLs.
 func three(t testing.TB, amend ...func(*server.Options)) string {
 	t.Helper()
-	routes := ports(t, 3)
+	routes := loopback.Ports(t, 3) // named before any of the servers listens
 	var servers []*server.Server
 	for i := range routes {
 		opts := &server.Options{

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait: far above what a loaded machine needs, so that only a hang reaches it.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 const cluster = "test"
 
@@ -39,11 +39,14 @@ func serve(t testing.TB, dir, listen string) *natsd.Server {
 	return srv
 }
 
-// connect opens a log until the test ends.
+// connect opens a log until the test ends. Its calls wait with patience, unless cfg says otherwise.
 func connect(t testing.TB, cfg jslog.Config) *jslog.Log {
 	t.Helper()
 	if cfg.Cluster == "" {
 		cfg.Cluster = cluster
+	}
+	if cfg.AppendTimeout == 0 {
+		cfg.AppendTimeout = patience
 	}
 	log, err := jslog.Connect(t.Context(), cfg)
 	if err != nil {

@@ -3,21 +3,20 @@ package jslog_test
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"rollcall/events"
 	"rollcall/events/jslog"
+	"rollcall/infra/loopback"
 )
 
 // I9, I10: a server comes back with an older copy of its directory, and the log grows past where its readers were. The stream
 // was made when it was made, so only what it holds tells.
 func TestRestoredLogEndsSubscription(t *testing.T) {
 	dir, copied := filepath.Join(t.TempDir(), "now"), filepath.Join(t.TempDir(), "copy")
-	srv := serve(t, dir, "127.0.0.1:0")
-	addr := strings.TrimPrefix(srv.URL(), "nats://")
-	log := connect(t, jslog.Config{URL: srv.URL(), Provision: true, AppendTimeout: time.Second})
+	addr := loopback.Addr(t)
+	srv := serve(t, dir, addr)
+	log := connect(t, jslog.Config{URL: srv.URL(), Provision: true})
 	before, err := log.Info(bounded(t))
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/jslog"
+	"rollcall/infra/loopback"
 )
 
 // scanned returns the positions that a scan yields.
@@ -111,8 +112,8 @@ func TestScanOfTrimmedLog(t *testing.T) {
 
 // A scan outlives the server.
 func TestScanAcrossRestart(t *testing.T) {
-	dir := t.TempDir()
-	srv := serve(t, dir, "127.0.0.1:0")
+	dir, addr := t.TempDir(), loopback.Addr(t)
+	srv := serve(t, dir, addr)
 	log := connect(t, jslog.Config{URL: srv.URL(), Provision: true})
 	last := fill(t, log, "n1", 0, 20)
 	want := uint64(1)
@@ -123,7 +124,7 @@ func TestScanAcrossRestart(t *testing.T) {
 		if want++; m.Position == 7 {
 			srv.Shutdown()
 			eventually(t, "the log is away", func() bool { return !log.Connected() })
-			serve(t, dir, srv.URL()[len("nats://"):])
+			serve(t, dir, addr)
 		}
 	}
 	if want != last+1 {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +18,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/jslog"
+	"rollcall/infra/loopback"
 	"rollcall/infra/nats"
 )
 
@@ -85,15 +85,7 @@ func start(t *testing.T, n int, members ...string) *servers {
 
 func freePorts(t *testing.T, n int) []nats.Server {
 	t.Helper()
-	ports := make([]int, 2*n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-	}
+	ports := loopback.Ports(t, 2*n)
 	list := make([]nats.Server, n)
 	for i := range list {
 		list[i] = nats.Server{Host: "127.0.0.1", Port: ports[2*i], RoutePort: ports[2*i+1]}

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
+	"rollcall/infra/loopback"
 	"rollcall/infra/natsd"
 )
 
@@ -45,8 +46,8 @@ func jetStream(t *testing.T, url string, opts ...nats.Option) jetstream.JetStrea
 
 // I1: what was acknowledged is there after a stop and a new start on the same directory and the same port.
 func TestRestartKeepsMessagesAndPort(t *testing.T) {
-	dir := t.TempDir()
-	srv := start(t, natsd.Config{Dir: dir, Listen: "127.0.0.1:0"})
+	dir, addr := t.TempDir(), loopback.Addr(t)
+	srv := start(t, natsd.Config{Dir: dir, Listen: addr})
 	js := jetStream(t, srv.URL())
 	stream := jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Storage: jetstream.FileStorage}
 	if _, err := js.CreateStream(t.Context(), stream); err != nil {
@@ -59,7 +60,7 @@ func TestRestartKeepsMessagesAndPort(t *testing.T) {
 	srv.Shutdown()
 	srv.Shutdown()
 
-	again := start(t, natsd.Config{Dir: dir, Listen: strings.TrimPrefix(url, "nats://")})
+	again := start(t, natsd.Config{Dir: dir, Listen: addr})
 	if again.URL() != url {
 		t.Errorf("URL after the restart is %s, want %s", again.URL(), url)
 	}

@@ -21,6 +21,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience bounds every wait: only what never comes reaches it.
+const patience = 30 * time.Second
+
 // world is a log, a projector that folds it, and a DNS server.
 type world struct {
 	t      *testing.T
@@ -62,11 +65,11 @@ func (w *world) run() {
 			w.t.Errorf("Run: %v", err)
 		}
 	})
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(patience)
 	for !w.p.Status().Ready {
 		select {
 		case <-deadline:
-			w.t.Fatal("not ready after 5 s")
+			w.t.Fatalf("not ready after %v", patience)
 		case <-time.After(time.Millisecond):
 		}
 	}
@@ -99,7 +102,7 @@ func (w *world) fleet() {
 func (w *world) ask(net, name string, kind uint16) *dns.Msg {
 	w.t.Helper()
 	query := new(dns.Msg).SetQuestion(name, kind)
-	reply, _, err := (&dns.Client{Net: net, Timeout: 5 * time.Second}).Exchange(query, w.server.Addr())
+	reply, _, err := (&dns.Client{Net: net, Timeout: patience}).Exchange(query, w.server.Addr())
 	if err != nil {
 		w.t.Fatalf("%s %s: %v", name, dns.TypeToString[kind], err)
 	}
@@ -205,7 +208,7 @@ func TestLargeAnswersAreCutOverUDPAlone(t *testing.T) {
 		t.Errorf("over TCP: %d records, cut %v", len(whole.Answer), whole.Truncated)
 	}
 	query := new(dns.Msg).SetQuestion(name, dns.TypeA).SetEdns0(4096, false)
-	large, _, err := (&dns.Client{UDPSize: 4096}).Exchange(query, w.server.Addr())
+	large, _, err := (&dns.Client{UDPSize: 4096, Timeout: patience}).Exchange(query, w.server.Addr())
 	if err != nil || len(large.Answer) <= len(small.Answer) || onWire(large) > dnsapi.UDPMax || large.IsEdns0() == nil {
 		t.Errorf("with EDNS: %v, %d records, %d bytes", err, len(large.Answer), onWire(large))
 	}
@@ -236,7 +239,7 @@ func TestSilentConnectionsAreBoundedAndCutOff(t *testing.T) {
 		t.Errorf("over UDP: %v", r)
 	}
 	query := new(dns.Msg).SetQuestion("n1.node.test.rollcall.", dns.TypeA)
-	r, _, err := (&dns.Client{Net: "tcp", Timeout: 30 * time.Second}).Exchange(query, w.server.Addr())
+	r, _, err := (&dns.Client{Net: "tcp", Timeout: patience}).Exchange(query, w.server.Addr())
 	if err != nil || data(r.Answer) != "A 10.0.0.1" {
 		t.Fatalf("over TCP: %v, %v", r, err)
 	}
@@ -252,7 +255,7 @@ func TestQueriesThatAreNone(t *testing.T) {
 	chaos.Question[0].Qclass = dns.ClassCHAOS
 	update := new(dns.Msg).SetUpdate("test.rollcall.")
 	for want, query := range map[int]*dns.Msg{dns.RcodeRefused: chaos, dns.RcodeNotImplemented: update} {
-		r, _, err := new(dns.Client).Exchange(query, w.server.Addr())
+		r, _, err := (&dns.Client{Timeout: patience}).Exchange(query, w.server.Addr())
 		if err != nil || r.Rcode != want {
 			t.Errorf("%v, %v, want %s", r, err, dns.RcodeToString[want])
 		}

@@ -20,6 +20,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience bounds every wait: only what never comes reaches it.
+const patience = 30 * time.Second
+
 // world is a log, a projector that folds it, and a server that serves it.
 type world struct {
 	t      *testing.T
@@ -101,7 +104,7 @@ func (w *world) settle() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	if err := w.p.WaitFor(ctx, info.Last); err != nil {
 		w.t.Fatal(err)
@@ -111,13 +114,13 @@ func (w *world) settle() {
 
 func (w *world) until(what string, ok func() bool) {
 	w.t.Helper()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(patience)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-deadline:
-			w.t.Fatalf("not %s after 5 s", what)
+			w.t.Fatalf("not %s after %v", what, patience)
 		case <-tick.C:
 		}
 	}

@@ -15,7 +15,7 @@ import (
 
 func TestCloseTwice(t *testing.T) {
 	c := newCluster(t, "test")
-	a, b := c.member("a"), c.member("b")
+	a, b := c.member("a", ownPort(t)), c.member("b")
 	a.ask(b.peer(), "hello")
 	var closers sync.WaitGroup
 	for range 4 {
@@ -153,7 +153,8 @@ func TestOversizeIsDroppedAndCounted(t *testing.T) {
 	largest := string(make([]byte, swim.DatagramMax))
 	a.Send(b.peer(), []byte(largest))
 	b.hears("a", largest)
-	if s := a.Stats(); s.DroppedOversize != 2 || s.DroppedNoPeer != 3 || s.Sent != 1 || len(b.received()) != 1 {
+	eventually(t, "it is counted", func() bool { return a.Stats().Sent == 1 })
+	if s := a.Stats(); s.DroppedOversize != 2 || s.DroppedNoPeer != 3 || len(b.received()) != 1 {
 		t.Errorf("%+v", s)
 	}
 	// One that another implementation sends too long, and one that is empty.

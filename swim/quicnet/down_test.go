@@ -22,12 +22,12 @@ func TestPeerThatLeavesIsNoticedAtOnce(t *testing.T) {
 	a, b := c.member("a"), c.member("b")
 	a.ask(b.peer(), "hello")
 	addr := b.LocalAddr()
-	watch, begin := startWatch(t), time.Now()
+	begin := time.Now()
 	if err := b.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	a.notified("b", swim.DownClosed)
-	if took := watch.since(begin); took > time.Second {
+	if took := time.Since(begin); took > soon {
 		t.Errorf("noticed after %v", took)
 	}
 	if n := a.notices(); n[len(n)-1].addr != addr {
@@ -44,19 +44,16 @@ func TestProcessThatIsGoneIsNoticedWithTheNextPacket(t *testing.T) {
 		t.Log("this system does not tell; the test shows that nothing else breaks")
 	}
 	c := newCluster(t, "test")
-	a, b, d := c.member("a"), c.member("b"), c.member("d")
+	a, b, d := c.member("a"), c.member("b", ownPort(t)), c.member("d")
 	a.ask(b.peer(), "hello")
 	d.ask(a.peer(), "hello")
 	gone := b.peer()
 	b.Kill()
-	if len(a.notices()) != 0 {
-		t.Errorf("told %v although the peer said nothing", a.notices())
-	}
-	watch, begin := startWatch(t), time.Now()
+	begin := time.Now()
 	a.Send(gone, []byte("ping"))
 	if runtime.GOOS == "linux" {
 		a.notified("b", swim.DownUnreachable)
-		if took := watch.since(begin); took > 200*time.Millisecond {
+		if took := time.Since(begin); took > soon {
 			t.Errorf("noticed after %v", took)
 		}
 	}
@@ -64,18 +61,24 @@ func TestProcessThatIsGoneIsNoticedWithTheNextPacket(t *testing.T) {
 		a.Send(gone, []byte("ping"))
 		a.ask(d.peer(), "still there")
 	}
-	if dials := a.Stats().Dials; dials != 1 {
-		t.Errorf("%d dials, the connection to d should have stood", dials)
+	if by, dials := a.dialledBy("d"), d.Stats().Dials; by != "d" || dials != 1 {
+		t.Errorf("a has the connection that %q dialled, after %d dials of d; the first should have stood", by, dials)
 	}
-	if n := a.notices(); len(n) > 51 {
+	n := a.notices()
+	if len(n) > 52 { // QUIC may have had something to acknowledge before the first of ours
 		t.Errorf("told %d times, want one hint a packet at most", len(n))
+	}
+	for _, said := range n {
+		if said.from != "b" || said.how != swim.DownUnreachable {
+			t.Errorf("told %v: the peer said nothing", said)
+		}
 	}
 	// A new dial to the closed port is told from a slow one.
 	if runtime.GOOS == "linux" {
 		begin = time.Now()
 		d.Send(gone, []byte("ping"))
 		d.notified("b", swim.DownUnreachable)
-		if took := watch.since(begin); took > 200*time.Millisecond {
+		if took := time.Since(begin); took > soon {
 			t.Errorf("dial given up after %v", took)
 		}
 	}
@@ -86,17 +89,13 @@ func TestRestartWithTheSameResetKeyIsNoticed(t *testing.T) {
 	const smallest = "0123456789abcdef" // version, type, number, flags, incarnation, digest
 	c := newCluster(t, "test")
 	key := func(config *Config) { config.ResetKey = [32]byte{1, 2, 3} }
-	a, b := c.member("a"), c.member("b", key)
+	bind := ownPort(t)
+	a, b := c.member("a"), c.member("b", key, bind)
 	b.ask(a.peer(), "hello")
-	addr := b.LocalAddr()
 	b.Kill()
-	again := c.member("b", key, func(config *Config) { config.Bind = addr })
-	watch, begin := startWatch(t), time.Now()
+	again := c.member("b", key, bind)
 	a.Send(again.peer(), []byte(smallest))
 	a.notified("b", swim.DownReset)
-	if took := watch.since(begin); took > 200*time.Millisecond {
-		t.Errorf("noticed after %v: it was not the first packet that told", took)
-	}
 	a.Send(again.peer(), []byte("welcome back"))
 	again.hears("a", "welcome back")
 }

@@ -35,7 +35,7 @@ const (
 // runMember starts an agent over QUIC.
 func runMember(credentials Credentials, id string) (*agent.Agent, *Transport, error) {
 	transport, err := Listen(Config{
-		Cluster: clusterName, ID: swim.ID(id), Bind: loopback, Credentials: credentials,
+		Cluster: clusterName, ID: swim.ID(id), Bind: anyPort, Credentials: credentials,
 		tetherPause: pause, handshakeLimit: patience,
 	})
 	if err != nil {
@@ -167,8 +167,9 @@ func quiet(t *testing.T, transports []*Transport) {
 	})
 }
 
-// TestKilledProcessIsSuspectedAtOnce: kill -9 of a real process, and no packet is on its way to it. It is suspected within
-// 200 ms, and failed no sooner than its suspicion is old enough and a quorum of distinct members has accused it (I8).
+// TestKilledProcessIsSuspectedAtOnce: kill -9 of a real process, and no packet is on its way to it. It is suspected long
+// before anything of it would be missed, and failed no sooner than its suspicion is old enough and a quorum of distinct
+// members has accused it (I8).
 func TestKilledProcessIsSuspectedAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	agents, transports := threeMembers(t, dir)
@@ -186,7 +187,7 @@ func TestKilledProcessIsSuspectedAtOnce(t *testing.T) {
 	for _, a := range agents {
 		subs = append(subs, a.Subscribe(64))
 	}
-	watch, killed := startWatch(t), time.Now()
+	killed := time.Now()
 	if err := process.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -223,8 +224,8 @@ func TestKilledProcessIsSuspectedAtOnce(t *testing.T) {
 	if firstVerdict.Sub(first) < swim.SuspicionMinDefault {
 		t.Errorf("failed after %v, suspected after %v", firstVerdict.Sub(killed), first.Sub(killed))
 	}
-	if took := watch.between(killed, first); took > 200*time.Millisecond {
-		t.Errorf("suspected after %v, of %v", took, first.Sub(killed))
+	if took := first.Sub(killed); took > soon {
+		t.Errorf("suspected after %v", took)
 	}
 }
 

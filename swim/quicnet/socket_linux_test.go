@@ -5,22 +5,23 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"rollcall/infra/loopback"
 )
 
 // TestWriterTakesErrorsOffToo: the news of a closed port reaches the pool, and the packet of somebody else its goal, also
 // when the kernel hands the error to a write.
 func TestWriterTakesErrorsOffToo(t *testing.T) {
 	listen := func() *net.UDPConn {
-		conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(loopback))
+		conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(anyPort))
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.Close() })
 		return conn
 	}
-	from, live, dead := listen(), listen(), listen()
-	closed := dead.LocalAddr().(*net.UDPAddr)
-	_ = dead.Close()
+	from, live := listen(), listen()
+	closed := net.UDPAddrFromAddrPort(netip.MustParseAddrPort(loopback.Addr(t)))
 	refused := make(chan netip.AddrPort, 1)
 	wrapped, err := watchErrors(from, refused)
 	if err != nil {

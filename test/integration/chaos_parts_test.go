@@ -3,13 +3,10 @@ package integration
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -138,40 +135,6 @@ func (c *chaos) startMember(id, bind string, seeds []string, port int) {
 		return cmd
 	}
 	c.start(p)
-}
-
-// Who comes back at the address that it had gets a port below those that are given to whoever asks for any.
-const portMin, portMax = 16_384, 32_768
-
-// freePorts are n ports of loopback that nobody has, for TCP and for UDP.
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	var ports []int
-	for range 1000 * n {
-		port := portMin + rand.IntN(portMax-portMin)
-		if address := fmt.Sprintf("127.0.0.1:%d", port); !slices.Contains(ports, port) && isFree(address) {
-			ports = append(ports, port)
-		}
-		if len(ports) == n {
-			return ports
-		}
-	}
-	t.Fatal("no port is free")
-	return nil
-}
-
-func isFree(address string) bool {
-	stream, err := net.Listen("tcp", address)
-	if err != nil {
-		return false
-	}
-	defer stream.Close()
-	packets, err := net.ListenPacket("udp", address)
-	if err != nil {
-		return false
-	}
-	packets.Close()
-	return true
 }
 
 // succeedSoon runs a command until it succeeds: servers that start have no leader yet.

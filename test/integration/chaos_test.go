@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/events/jslog"
+	"rollcall/infra/loopback"
 	"rollcall/infra/nats"
 )
 
@@ -98,7 +99,7 @@ type chaos struct {
 func newChaos(t *testing.T) *chaos {
 	t.Helper()
 	c := &chaos{site: &site{t: t, dir: t.TempDir()}, account: newAccount()}
-	ports := freePorts(t, 2*chaosServers+chaosProjectors+2*chaosMembers)
+	ports := loopback.Ports(t, 2*chaosServers+chaosProjectors+2*chaosMembers)
 	take := func() (port int) {
 		port, ports = ports[0], ports[1:]
 		return port

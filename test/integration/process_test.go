@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"rollcall/infra/loopback"
 )
 
 // process is a program that was started, with what it says on its standard streams.
@@ -138,7 +140,7 @@ func succeed(t *testing.T, program string, args ...string) string {
 type site struct {
 	t          *testing.T
 	dir        string
-	nats, http string // host:port of the projector, from its first start on
+	nats, http string // host:port of the projector
 	projector  *process
 }
 
@@ -147,7 +149,7 @@ const siteCluster = "site"
 // newSite makes an authority with a certificate for each id, by the commands that people use, and starts the projector.
 func newSite(t *testing.T, ids ...string) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), nats: "127.0.0.1:0", http: "127.0.0.1:0"}
+	s := &site{t: t, dir: t.TempDir(), nats: loopback.Addr(t), http: loopback.Addr(t)}
 	s.authority("pki", ids...)
 	s.startProjector()
 	return s
@@ -161,13 +163,12 @@ func (s *site) authority(dir string, ids ...string) {
 	}
 }
 
-// startProjector starts it with an embedded NATS server, where it was before if it was.
+// startProjector starts it with an embedded NATS server.
 func (s *site) startProjector() {
 	s.t.Helper()
 	s.projector = launch(s.t, "projector", "projector", "run", "--cluster", siteCluster, "--data", filepath.Join(s.dir, "projector"),
 		"--nats-listen", s.nats, "--http", s.http, "--log-format", "json")
-	s.nats = strings.TrimPrefix(s.projector.logged("embedded NATS server ready", "url"), "nats://")
-	s.http = s.projector.logged("projector is up", "http")
+	s.projector.logged("projector is up", "http")
 }
 
 func (s *site) api() string { return "http://" + s.http }
