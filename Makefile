@@ -60,6 +60,9 @@ chaos-log: ## kill -9 of members, projectors and NATS servers, several at once, 
 chaos-servers: ## NATS servers killed and their leader moved under appends from eight writers, for CHAOS (10m)
 	go test -count=1 -timeout 2h -v -run '^TestKilledServers$$' ./infra/nats -chaos $(CHAOS)
 
+clients: ## clients that are none of ours: prometheus, dig, the nats CLI; each says what it needs
+	@for script in prometheus dig nats; do test/integration/clients/$$script.bash || exit 1; done
+
 soak: ## all tests COUNT (20) times under the race detector: what is flaky shows
 	go test -race -count=$(COUNT) -timeout 4h ./...
 

@@ -33,6 +33,7 @@ func lawful() map[string]string {
 		"projections/fold_test.go":     "package projections\n\nimport _ \"rollcall/events/memlog\"\n",
 		"cmd/member/main.go":           "package main\n\nimport _ \"rollcall/cmd/member/page\"\n",
 		"test/integration/all_test.go": "package integration\n\nimport (\n\t_ \"github.com/nats-io/nats.go\"\n\t_ \"github.com/quic-go/quic-go\"\n)\n",
+		"Makefile":                     ".PHONY: a b-c\n\na: b-c ## this\n\ttrue\n\nb-c:\n\ttrue\n",
 		"docs/a.md":                    "# A b, `c`\n\n[a](#a-b-c) [b](../swim/node.go) [c](/docs) [d](https://example.org) `[e](nowhere)`\n",
 	}
 }
@@ -112,6 +113,7 @@ func TestLawBites(t *testing.T) {
 		{"machine paths", map[string]string{"a.go": "package a\n\nconst dir = \"/" + "work\"\n"}, []string{"a.go:3"}},
 		{"machine paths", map[string]string{"a.md": "GET /v1/work, ~/root/x, https://example.org/home/\n"}, nil},
 
+		{"targets", map[string]string{"Makefile": ".PHONY: a b-c\n\na:\n\ttrue\n"}, []string{"Makefile:1: b-c has no rule"}},
 		{"links", map[string]string{"docs/a.md": "[a](b.md)\n"}, []string{"docs/a.md:1: link to b.md"}},
 		{"links", map[string]string{"docs/a.md": "# A\n[a](#b)\n\n[x]: ../nowhere/\n"}, []string{"docs/a.md:2: link to #b", "docs/a.md:4"}},
 		{"links", map[string]string{"docs/a.md": "```\n[a](b.md)\n```\n"}, nil},

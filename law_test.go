@@ -33,6 +33,7 @@ var rules = []rule{
 	{"leftovers", checkLeftovers},
 	{"machine paths", checkMachinePaths},
 	{"links", checkLinks},
+	{"targets", checkTargets},
 	{"invariants", checkInvariants},
 	{"dependencies", checkDependencies},
 }

@@ -49,6 +49,26 @@ func checkMachinePaths(t *tree) (breaches []string) {
 	return breaches
 }
 
+var target = regexp.MustCompile(`(?m)^([a-z-]+):`)
+
+// checkTargets: what the Makefile declares it does. A declared target without a rule does nothing, and says that all is well.
+func checkTargets(t *tree) (breaches []string) {
+	text := t.files["Makefile"]
+	rules := target.FindAllString(text, -1)
+	for number, line := range strings.Split(text, "\n") {
+		declared, ok := strings.CutPrefix(line, ".PHONY:")
+		if !ok {
+			continue
+		}
+		for _, name := range strings.Fields(declared) {
+			if !slices.Contains(rules, name+":") {
+				breaches = append(breaches, fmt.Sprintf("Makefile:%d: %s has no rule, so make does nothing and says nothing", number+1, name))
+			}
+		}
+	}
+	return breaches
+}
+
 var (
 	codeSpan = regexp.MustCompile("`[^`]*`")
 	link     = regexp.MustCompile(`\]\(<?([^)\s>]+)|^\[[^\]]+\]:\s+<?([^\s>]+)`)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prometheus discovers the members through /sd/prometheus, over TLS and with a token, and scrapes each; a member that is killed is a
-# target no more; and while the projector is away, or not ready, the targets stay. Every expression of the dashboard has an answer.
+# target no more; and while the projector is away the targets stay. Every expression of the dashboard has an answer.
 # Needs: Go, curl, jq, and prometheus (Debian: prometheus). Loopback only.
 source "$(dirname "$0")/cluster.bash"
 need prometheus "apt-get install --no-install-recommends prometheus"
