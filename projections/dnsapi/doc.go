@@ -17,7 +17,8 @@
 // Promise: while the views do not hold the whole log the answer is SERVFAIL, never that somebody is not there. A name of the
 // scheme without a node is NXDOMAIN, a name outside the zone REFUSED.
 //
-// Limits: a label has 63 bytes, so an id of 64, or a tag whose key or value is longer than 62, has no name here. An answer that does
+// Limits: a label has 63 bytes, so an id of 64, or a tag whose key or value is longer than 62, has no name here: a node with such an id,
+// or at a host with such a label, is left out of SRV, which names its targets. An answer that does
 // not fit UDP (512 bytes, or what EDNS says, at most [UDPMax]) is cut and marked so; the client then asks over TCP, where 64 KiB
 // fit. At most [ConnectionsMax] TCP connections are open at once. There is no DNSSEC and no transfer of the zone.
 package dnsapi

@@ -176,6 +176,26 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// A node whose name DNS cannot carry has no SRV, and takes nobody else's with it.
+func TestNamesThatDNSCannotCarry(t *testing.T) {
+	w := newWorld(t)
+	long := strings.Repeat("x", 64)
+	for id, address := range map[string]string{"n1": "10.0.0.1:7001", long: "10.0.0.2:7002", "n3": long + ".example.org:7003"} {
+		w.join(id, address, map[string]string{"role": "worker"})
+	}
+	w.run()
+	const name = "_worker._role.test.rollcall."
+	if r := w.ask("udp", name, dns.TypeSRV); r.Rcode != dns.RcodeSuccess || data(r.Answer) != "SRV 1 1 7001 n1.node.test.rollcall." {
+		t.Errorf("SRV: %v", r)
+	}
+	if r := w.ask("udp", name, dns.TypeA); data(r.Answer) != "A 10.0.0.1, A 10.0.0.2" {
+		t.Errorf("A: %v", r)
+	}
+	if r := w.ask("udp", "n3.node.test.rollcall.", dns.TypeA); r.Rcode != dns.RcodeSuccess || len(r.Answer) != 0 {
+		t.Errorf("A of a host that is no name: %v", r)
+	}
+}
+
 // A projector that knows nothing yet must not say that somebody is not there.
 func TestServerFailureUntilReady(t *testing.T) {
 	w := newWorld(t)

@@ -43,7 +43,13 @@ func (z *zone) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 		reply.SetEdns0(UDPMax, false)
 	}
 	reply.Truncate(size)
-	_ = w.WriteMsg(reply) // a client that is gone needs no answer
+	wire, err := reply.Pack()
+	if err != nil { // rather than silence, for which the client would wait
+		wire, err = new(dns.Msg).SetRcode(query, dns.RcodeServerFailure).Pack()
+	}
+	if err == nil {
+		_, _ = w.Write(wire) // a client that is gone needs no answer
+	}
 }
 
 // answer says what is known about the name of a query.
@@ -159,6 +165,7 @@ func (z *zone) add(reply *dns.Msg, question dns.Question, n *projections.Node) {
 	ip, err := netip.ParseAddr(host)
 	if err != nil { // a host name, which is somebody else's to resolve
 		switch {
+		case !isName(host):
 		case question.Qtype == dns.TypeSRV && !byNode:
 			reply.Answer = append(reply.Answer, srv(question.Name, uint16(port), dns.Fqdn(host)))
 		case byNode:
@@ -169,11 +176,21 @@ func (z *zone) add(reply *dns.Msg, question dns.Question, n *projections.Node) {
 	target := n.ID + "." + nodeLabel + "." + z.origin
 	switch {
 	case question.Qtype == dns.TypeSRV && !byNode:
+		if !isName(target) {
+			return
+		}
 		reply.Answer = append(reply.Answer, srv(question.Name, uint16(port), target))
 		reply.Extra = append(reply.Extra, address(target, ip))
 	case question.Qtype == dns.TypeA && ip.Is4(), question.Qtype == dns.TypeAAAA && ip.Is6():
 		reply.Answer = append(reply.Answer, address(question.Name, ip))
 	}
+}
+
+// isName reports whether DNS can carry a name: one that it cannot, an id of 64 bytes among its labels, would take the whole
+// answer with it.
+func isName(name string) bool {
+	_, ok := dns.IsDomainName(name)
+	return ok
 }
 
 func header(name string, kind uint16) dns.RR_Header {
