@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -12,6 +14,7 @@ import (
 	"rollcall"
 	"rollcall/events/memlog"
 	"rollcall/infra/certs"
+	"rollcall/infra/cli"
 	"rollcall/swim"
 )
 
@@ -191,5 +194,28 @@ func TestNotReadyWithoutItsLog(t *testing.T) {
 		if figure.name == "rollcall.log.ended" && figure.value(member.Status()) != 1 {
 			t.Error("the metric does not say so")
 		}
+	}
+}
+
+// A member that was told to leave has left when nobody listens there any more: an answer that refuses is none of that, nor is silence.
+func TestLeaveWaitsUntilNobodyListens(t *testing.T) {
+	for name, answer := range map[string]func(w http.ResponseWriter, asked context.Context){
+		"overloaded": func(w http.ResponseWriter, _ context.Context) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"silent":     func(_ http.ResponseWriter, asked context.Context) { <-asked.Done() },
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // or the server would not notice that who asks is gone
+			if r.Method == http.MethodPost {
+				_, _ = w.Write([]byte(`{"id":"n1"}`))
+				return
+			}
+			answer(w, r.Context())
+		}))
+		var stdout, stderr bytes.Buffer
+		leave := []string{"leave", "--http", server.Listener.Addr().String(), "--timeout", "300ms"}
+		if status := cli.Run(t.Context(), newRoot(), leave, &stdout, &stderr); status != cli.ExitTimeout || stdout.Len() > 0 {
+			t.Errorf("%s: status %d: %s%s", name, status, stdout.String(), stderr.String())
+		}
+		server.Close()
 	}
 }

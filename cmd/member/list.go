@@ -134,7 +134,7 @@ func (l *listing) run(cmd *cobra.Command, path string) error {
 		return err
 	}
 	if l.watch {
-		return c.watchNodes(cmd, filter, nil, all.Position+1, p)
+		return c.watchNodes(cmd, path, filter, nil, all.Position+1, p)
 	}
 	return l.q.judge(all.answer)
 }
@@ -175,19 +175,20 @@ func (l *listing) runNamed(cmd *cobra.Command, ids []string) error {
 		return err
 	}
 	if l.watch {
-		return c.watchNodes(cmd, nil, ids, first.Position+1, p)
+		return c.watchNodes(cmd, "nodes", nil, ids, first.Position+1, p)
 	}
 	return l.q.judge(last)
 }
 
-// watchNodes prints nodes that events from position from on are about, when they changed: of those that are named, or of all.
-func (c *client) watchNodes(cmd *cobra.Command, filter url.Values, named []string, from uint64, p *nodePrinter) error {
+// watchNodes prints nodes that events from position from on are about, when they changed: of those that are named, or of all
+// that path, nodes or services, has for the filter.
+func (c *client) watchNodes(cmd *cobra.Command, path string, filter url.Values, named []string, from uint64, p *nodePrinter) error {
 	return c.follow(cmd.Context(), cmd.ErrOrStderr(), from, nil, func(e event) error {
 		if !e.ofNode() || len(named) > 0 && !slices.Contains(named, e.Event.Subject) {
 			return nil
 		}
-		if p.printed[e.Event.Subject] == "" && len(filter) > 0 {
-			wanted, err := c.matches(cmd.Context(), filter, e)
+		if p.printed[e.Event.Subject] == "" && (len(filter) > 0 || path == "services") {
+			wanted, err := c.matches(cmd.Context(), path, filter, e)
 			if err != nil || !wanted {
 				return err
 			}
@@ -202,15 +203,15 @@ func (c *client) watchNodes(cmd *cobra.Command, filter url.Values, named []strin
 	})
 }
 
-// matches reports whether the node that e is about passes the filter after e.
-func (c *client) matches(ctx context.Context, filter url.Values, e event) (bool, error) {
+// matches reports whether path has the node that e is about for the filter, after e.
+func (c *client) matches(ctx context.Context, path string, filter url.Values, e event) (bool, error) {
 	query := atLeast(e)
 	maps.Copy(query, filter)
-	var all struct{ Nodes []node }
-	if _, err := c.get(ctx, &all, query, "v1", "nodes"); err != nil {
+	var all struct{ Nodes, Services []node }
+	if _, err := c.get(ctx, &all, query, "v1", path); err != nil {
 		return false, err
 	}
-	return slices.ContainsFunc(all.Nodes, func(n node) bool { return n.ID == e.Event.Subject }), nil
+	return slices.ContainsFunc(append(all.Nodes, all.Services...), func(n node) bool { return n.ID == e.Event.Subject }), nil
 }
 
 // atLeast asks for an answer that includes e.

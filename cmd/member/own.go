@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -114,7 +115,7 @@ command returns when the process serves no more.`,
 		if err := c.ask(ctx, http.MethodPost, "/v1/leave", nil, &leaving); err != nil {
 			return err
 		}
-		for err := error(nil); err == nil; {
+		for err := error(nil); !gone(err); {
 			select {
 			case <-time.After(leavePoll):
 			case <-ctx.Done():
@@ -129,6 +130,11 @@ command returns when the process serves no more.`,
 		return err
 	}
 	return cmd
+}
+
+// gone reports whether nobody listens any more where the member was. An answer, whatever it says, or none in time is no departure.
+func gone(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)
 }
 
 func newTag() *cobra.Command {

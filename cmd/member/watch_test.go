@@ -116,6 +116,30 @@ func TestStatusNamesParkedNodes(t *testing.T) {
 	}
 }
 
+// Who cannot be called is not printed when something about it changes either: a parked node, which is alive.
+func TestServicesWatchLeavesParkedNodesOut(t *testing.T) {
+	log, api := serve(t, story())
+	log.Inject("rollcall.test.node.n3.n3.tagged", []byte("not JSON"))
+	p := start(t, "services", "--watch", "--api", api, "--min-position", "8")
+	p.wantLine("ID", "STATE")
+	p.wantLine("n1")
+	newest, err := log.Last(t.Context(), "n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rejoined := events.Event{
+		ID: events.NewID(), Kind: events.Joined, Cluster: "test", Node: "n3", Author: "n3", Time: newest.Time, Incarnation: 2, Address: "127.0.0.1:7003",
+	}
+	if _, err := log.Append(t.Context(), rejoined, 8); err != nil {
+		t.Fatal(err)
+	}
+	say(t, log, events.Event{Kind: events.Joined, Node: "n2", Author: "n2", Incarnation: 2, Address: "127.0.0.1:7002"})
+	p.wantLine("n2")
+	if status, stderr := p.stop(); status != cli.ExitOK || stderr != "" {
+		t.Errorf("status %d, stderr %q", status, stderr)
+	}
+}
+
 func TestEventsWatchBeginsNow(t *testing.T) {
 	log, api := serve(t, story())
 	p := start(t, "events", "--watch", "--api", api, "-o", "table")
