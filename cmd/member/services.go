@@ -32,18 +32,20 @@ func newPick() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pick",
 		Short: "Print one of those who can be called",
-		Long: `Print one of those who can be called. Exit status 3 says that there is nobody.
+		Long: `Print one of those who can be called, or with --at who could be called then. Exit status 3 says that there is nobody.
 
 Strategies: random; round_robin takes turns, remembered by the projector; rendezvous gives the same node for the same
 --key for as long as it is there; least_loaded takes the lowest number in the tag that --key names, load by default. With
 --key alone it is rendezvous, without both random.
 ` + tagHelp,
-		Example: "  member pick --tag role=worker -o name\n  member pick --tag role=worker --key order-1",
+		Example: "  member pick --tag role=worker -o name\n  member pick --tag role=worker --key order-1\n" +
+			"  member pick --key order-1 --at -1h -o name",
 		Args:    cli.Args(),
 	}
 	q := questionFlags(cmd)
 	var status, tags []string
 	filterFlags(cmd, &status, &tags, []string{"alive"})
+	at := atFlag(cmd)
 	strategy := cmd.Flags().String("strategy", "", "`HOW` to choose: random, round_robin, least_loaded or rendezvous")
 	key := cmd.Flags().String("key", "", "what rendezvous goes by, or the tag that least_loaded goes by")
 	complete(cmd, "strategy", "random", "round_robin", "least_loaded", "rendezvous")
@@ -53,6 +55,7 @@ Strategies: random; round_robin takes turns, remembered by the projector; rendez
 			return err
 		}
 		query := filterQuery(status, tags)
+		setUnlessEmpty(query, "at", *at)
 		setUnlessEmpty(query, "strategy", *strategy)
 		if cmd.Flags().Changed("key") {
 			query.Set("key", *key)

@@ -47,7 +47,8 @@ func newStatus() *cobra.Command {
 		Use:   "status",
 		Short: "Print how far a projector has come, and how many nodes are in which state",
 		Long: `Print how far a projector has come, and how many nodes are in which state. The exit status is 4 when its views are
-not up to date: it is still catching up or paused, has stopped, cannot read its log, or is further behind it than --max-lag. A node about which an event cannot be read is named on standard error.`,
+not up to date: it is still catching up or paused, has stopped, cannot read its log, or is further behind it than
+--max-lag. A node about which an event cannot be read is named on standard error.`,
 		Args: cli.Args(),
 	}
 	q := questionFlagsWithin(cmd, lagTolerated)
