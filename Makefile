@@ -49,7 +49,7 @@ chaos-projector: ## KILLS (200) times kill -9 of a projector while events flow: 
 	go test -count=1 -timeout 30m -v -run '^TestI9KilledProjectors$$' ./test/integration -kills $(KILLS)
 
 streams: ## CLIENTS (1000) of the event stream while 1,000 events a second are folded: none misses, repeats or reorders
-	go test -count=1 -timeout 10m -v -run '^TestI10StreamClients$$' ./test/integration -stream-clients $(CLIENTS) -stream-seconds 30
+	go test -count=1 -timeout 10m -v -run '^TestI10StreamClients$$' ./test/integration -stream-clients $(CLIENTS) -stream-seconds 30 -stream-strict
 
 fuzz-short: ## every fuzz target for FUZZTIME (10s)
 	@.ci/fuzz $(FUZZTIME)

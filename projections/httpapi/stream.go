@@ -37,6 +37,10 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodHead {
 		return nil
 	}
+	if r.ProtoMajor == 1 {
+		// The connection ends with the stream, and what is written is sent as it is: in chunks, each write would be three.
+		w.Header().Set("Transfer-Encoding", "identity")
+	}
 	s := &sender{w: w, ctl: http.NewResponseController(w), stall: a.cfg.ClientStall}
 	if from == 0 { // settled here, so that the first line is true
 		from = a.p.Position() + 1
@@ -82,19 +86,13 @@ func (a *api) pump(ctx context.Context, s *sender, filter events.Filter, from ui
 			a.end(ctx, s, err)
 			return
 		}
-		for i := range batch {
-			if !filter.Match(batch[i].Event) {
-				continue
-			}
-			s.buf.Write(a.frames.of(&batch[i]))
-			if s.pending() >= sendMax && s.flush() != nil {
-				return // gone, or it took nothing for too long
-			}
+		if a.sendBatch(s, filter, batch) != nil {
+			return // gone, or it took nothing for too long
 		}
-		if s.pending() == 0 && time.Since(said) >= a.cfg.Heartbeat {
+		if !s.sent && time.Since(said) >= a.cfg.Heartbeat {
 			s.printf(": position %d\n\n", a.p.Position())
 		}
-		if s.pending() > 0 {
+		if s.sent {
 			if s.flush() != nil {
 				return
 			}
@@ -104,6 +102,33 @@ func (a *api) pump(ctx context.Context, s *sender, filter events.Filter, from ui
 			return
 		}
 	}
+}
+
+// sendBatch sends the events of a batch that pass the filter.
+func (a *api) sendBatch(s *sender, filter events.Filter, batch []projector.Notice) error {
+	for len(batch) > 0 {
+		passing := passingOf(filter, batch)
+		for chosen := batch[:passing]; len(chosen) > 0; {
+			run, n := a.frames.run(chosen)
+			if err := s.send(run); err != nil {
+				return err
+			}
+			chosen = chosen[n:]
+		}
+		batch = batch[min(passing+1, len(batch)):] // the next one does not pass
+	}
+	return nil
+}
+
+// passingOf is how many of the first events of a batch pass the filter.
+func passingOf(filter events.Filter, batch []projector.Notice) (n int) {
+	if filter == (events.Filter{}) {
+		return len(batch)
+	}
+	for n < len(batch) && filter.Match(batch[n].Event) {
+		n++
+	}
+	return n
 }
 
 // pause reports whether d passed before ctx ended.
@@ -135,29 +160,64 @@ func (a *api) end(ctx context.Context, s *sender, err error) {
 	_ = s.flush() // it may be gone already
 }
 
-// sendMax is how many bytes are gathered before they are written.
-const sendMax = 32 << 10
+const (
+	// gatherMax is how many bytes are gathered before they are written.
+	gatherMax = 32 << 10
 
-// sender gathers frames and writes them under a deadline.
+	// gatherEach is how many bytes at a time are worth copying to be written with others.
+	gatherEach = 4 << 10
+)
+
+// sender writes to one client under a deadline, and gathers what is little.
 type sender struct {
 	w     http.ResponseWriter
 	ctl   *http.ResponseController
 	stall time.Duration
 	buf   bytes.Buffer
+	sent  bool // something, since the last flush
 }
 
-func (s *sender) printf(format string, args ...any) { fmt.Fprintf(&s.buf, format, args...) }
+func (s *sender) printf(format string, args ...any) {
+	fmt.Fprintf(&s.buf, format, args...)
+	s.sent = true
+}
 
-func (s *sender) pending() int { return s.buf.Len() }
+// send writes p, or keeps a copy of it to be written with what comes.
+func (s *sender) send(p []byte) error {
+	s.sent = true
+	if len(p) < gatherEach {
+		s.buf.Write(p)
+		if s.buf.Len() < gatherMax {
+			return nil
+		}
+		p = nil
+	}
+	if err := s.write(s.buf.Bytes()); err != nil {
+		return err
+	}
+	s.buf.Reset()
+	return s.write(p)
+}
 
+// flush writes what was kept, and sends everything on its way.
 func (s *sender) flush() error {
+	if err := s.write(s.buf.Bytes()); err != nil {
+		return err
+	}
+	s.buf.Reset()
+	s.sent = false
+	return s.ctl.Flush()
+}
+
+// write gives the client its whole patience for p.
+func (s *sender) write(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
 	err := s.ctl.SetWriteDeadline(time.Now().Add(s.stall))
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
-	if _, err := s.w.Write(s.buf.Bytes()); err != nil {
-		return err
-	}
-	s.buf.Reset()
-	return s.ctl.Flush()
+	_, err = s.w.Write(p)
+	return err
 }
