@@ -3,6 +3,7 @@ package events
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // ErrRestore says that nodes and position are not those of any roll.
@@ -13,8 +14,10 @@ var ErrRestore = errors.New("not the state of a roll")
 // What the nodes refer to is shared.
 func RestoreRoll(cluster string, position uint64, nodes []Node) (*Roll, error) {
 	r := NewRoll(cluster)
-	r.position = position
-	for _, n := range nodes {
+	r.position, r.nodes = position, make(map[string]*Node, len(nodes))
+	kept := slices.Clone(nodes)
+	for i := range kept {
+		n := &kept[i]
 		switch _, twice := r.nodes[n.ID]; {
 		case !ValidID(n.ID):
 			return nil, fmt.Errorf("%w: %.80q is not an id", ErrRestore, n.ID)
@@ -28,7 +31,7 @@ func RestoreRoll(cluster string, position uint64, nodes []Node) (*Roll, error) {
 			return nil, fmt.Errorf("%w: node %s: positions %d and %d in a roll at %d",
 				ErrRestore, n.ID, n.SincePosition, n.LastPosition, position)
 		}
-		r.nodes[n.ID] = &n
+		r.nodes[n.ID] = n
 		if n.State.Live() {
 			r.live++
 		}

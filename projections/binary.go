@@ -88,6 +88,8 @@ type reader struct {
 	ahead int64     // bytes that src has still to give
 	err   error
 	seen  map[string]string // strings met before by shared
+	sets  map[string]tagSet // tags met before by tagSet, as they are written
+	set   []byte            // where tagSet puts them together
 }
 
 func (r *reader) fail(what string) {
@@ -122,6 +124,15 @@ func (r *reader) fill(n int) {
 }
 
 func (r *reader) uint() uint64 {
+	if len(r.buf) > 0 && r.buf[0] < 0x80 { // most are small
+		v := r.buf[0]
+		r.buf = r.buf[1:]
+		return uint64(v)
+	}
+	return r.longUint()
+}
+
+func (r *reader) longUint() uint64 {
 	r.fill(binary.MaxVarintLen64)
 	v, n := binary.Uvarint(r.buf)
 	if n <= 0 {
@@ -187,6 +198,12 @@ func (r *reader) bytes() []byte {
 
 func (r *reader) string() string { return string(r.take()) }
 
+// expectMax is how many strings room is made for before they are known to be there.
+const expectMax = 1 << 16
+
+// expect makes room for n strings that shared will read.
+func (r *reader) expect(n int) { r.seen = make(map[string]string, min(n, expectMax)) }
+
 // shared reads a string that is likely to come again, an id or a constant text, and keeps one copy of it.
 func (r *reader) shared() string {
 	raw := r.take()
@@ -194,7 +211,7 @@ func (r *reader) shared() string {
 		return s
 	}
 	if r.seen == nil {
-		r.seen = make(map[string]string)
+		r.expect(0)
 	}
 	s := string(raw)
 	r.seen[s] = s
@@ -227,10 +244,47 @@ func (r *reader) tags() map[string]string {
 	if n == 0 {
 		return nil
 	}
-	tags := make(map[string]string, n)
-	for range n {
+	tags := make(map[string]string, min(n, tagsRoom))
+	before := ""
+	for i := range n {
 		k := r.shared()
+		if i > 0 && k <= before {
+			r.fail("tags out of order")
+			return nil
+		}
 		tags[k] = r.shared()
+		before = k
 	}
 	return tags
+}
+
+// tagSet is the tags of a node, and how they are written. Both are shared and read only.
+type tagSet struct {
+	tags    map[string]string
+	written string
+}
+
+// tagSet reads what tags reads, and keeps one copy of what is likely to come again: many nodes have the same tags.
+func (r *reader) tagSet() tagSet {
+	n := r.count()
+	w := writer{buf: r.set[:0]}
+	w.uint(uint64(n))
+	for i := 0; i < 2*n && r.err == nil; i++ {
+		w.bytes(r.take())
+	}
+	r.set = w.buf
+	if known, ok := r.sets[string(w.buf)]; ok || r.err != nil {
+		return known
+	}
+	if r.sets == nil {
+		r.sets = make(map[string]tagSet)
+	}
+	set := tagSet{written: string(w.buf)}
+	one := reader{buf: w.buf, seen: r.seen}
+	set.tags = one.tags()
+	if r.seen = one.seen; one.err != nil {
+		r.fail("tags out of order")
+	}
+	r.sets[set.written] = set
+	return set
 }

@@ -21,7 +21,7 @@ type Node struct {
 	Rejected uint64  // events about the node that could not be read, and so are missing from all the above
 	Parked   *Parked // the unreadable events that nobody has said to pass over; nil: there are none
 
-	tags []byte // Tags as they are written down
+	tags string // Tags as they are written down; empty: not yet
 }
 
 // Registry says, for every node the log ever named, in which state it is, since when, and by whose evidence.
@@ -40,6 +40,11 @@ func newRegistry() *Registry {
 // freeze returns a registry that stays as it is while r goes on, and is not written to itself.
 func (r *Registry) freeze() *Registry {
 	return &Registry{rows: r.rows.clone(), unread: maps.Clone(r.unread), skipped: maps.Clone(r.skipped)}
+}
+
+// thaw returns a registry that goes on from r, which is frozen.
+func (r *Registry) thaw() *Registry {
+	return &Registry{rows: r.rows.fork(nil), unread: maps.Clone(r.unread), skipped: maps.Clone(r.skipped)}
 }
 
 // Len is the number of nodes.
@@ -66,7 +71,7 @@ func (r *Registry) apply(step *Step) {
 		next.Unreached = unreachedAfter(before, step)
 		next.tags = before.tags
 	}
-	if next.tags == nil || step.Outcome.Result == events.Applied && bringsTags(&step.Recorded) {
+	if next.tags == "" || step.Outcome.Result == events.Applied && bringsTags(&step.Recorded) {
 		next.tags = writtenTags(next.Tags)
 	}
 	if next.SincePosition == step.Position {
@@ -111,12 +116,14 @@ func (r *Registry) encode(w *writer) {
 
 func decodeRegistry(rd *reader) *Registry {
 	r := newRegistry()
-	for range rd.count() {
+	nodes := rd.count()
+	rd.expect(nodes)
+	for range nodes {
+		node, tags := decodeNode(rd)
 		n := &Node{
-			Node: decodeNode(rd), Kind: events.Kind(rd.shared()), By: rd.shared(), Evidence: rd.bytes(),
+			Node: node, tags: tags, Kind: events.Kind(rd.shared()), By: rd.shared(), Evidence: rd.bytes(),
 			Unreached: decodeUnreached(rd), Rejected: rd.uint(),
 		}
-		n.tags = writtenTags(n.Tags)
 		if n.Rejected > 0 {
 			n.Parked = decodeParked(rd)
 			r.unread[n.ID] = n.Parked
@@ -132,10 +139,10 @@ func decodeRegistry(rd *reader) *Registry {
 	return r
 }
 
-func writtenTags(tags map[string]string) []byte {
+func writtenTags(tags map[string]string) string {
 	w := writer{}
 	w.tags(tags)
-	return w.buf
+	return string(w.buf)
 }
 
 func encodeNode(w *writer, n *Node) {
@@ -150,16 +157,11 @@ func encodeNode(w *writer, n *Node) {
 	w.strings(n.Accusers)
 }
 
-func decodeNode(rd *reader) events.Node {
-	return events.Node{
-		ID:            rd.shared(),
-		State:         events.State(rd.byte()),
-		Incarnation:   rd.uint(),
-		Address:       rd.string(),
-		Tags:          rd.tags(),
-		Since:         rd.time(),
-		SincePosition: rd.uint(),
-		LastPosition:  rd.uint(),
-		Accusers:      rd.strings(),
-	}
+// decodeNode returns a node, and its tags as they are written.
+func decodeNode(rd *reader) (events.Node, string) {
+	n := events.Node{ID: rd.shared(), State: events.State(rd.byte()), Incarnation: rd.uint(), Address: rd.string()}
+	set := rd.tagSet()
+	n.Tags = set.tags
+	n.Since, n.SincePosition, n.LastPosition, n.Accusers = rd.time(), rd.uint(), rd.uint(), rd.strings()
+	return n, set.written
 }

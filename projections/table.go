@@ -24,6 +24,7 @@ type table[T any] struct {
 	shared bool              // order is a copy's too: it is replaced, not written to
 	number map[string]uint32 // of each id; nil until the first write
 	owner  *owner
+	adopt  func(*T) // called with each value that a chunk of t's own begins with; nil: nothing has to be done
 }
 
 type chunk[T any] struct {
@@ -43,6 +44,12 @@ type owner struct{ _ byte }
 func (t *table[T]) clone() table[T] {
 	t.owner, t.shared = &owner{}, true
 	return table[T]{chunks: slices.Clone(t.chunks), rows: t.rows, order: t.order, shared: true, owner: &owner{}}
+}
+
+// fork returns a table that begins as t is and may be written to. Nobody may write to t any more, so it may be forked, and
+// read, from any goroutine. adopt makes a value that t has too one that may go on by itself.
+func (t *table[T]) fork(adopt func(*T)) table[T] {
+	return table[T]{chunks: slices.Clone(t.chunks), rows: t.rows, order: t.order, shared: true, adopt: adopt}
 }
 
 func (t *table[T]) at(number uint32) *row[T] { return &t.chunks[number/chunkMax].rows[number%chunkMax] }
@@ -109,6 +116,11 @@ func (t *table[T]) own(c uint32) *chunk[T] {
 	if k.of != t.owner {
 		rows := make([]row[T], len(k.rows), chunkMax)
 		copy(rows, k.rows)
+		if t.adopt != nil {
+			for i := range rows {
+				t.adopt(&rows[i].value)
+			}
+		}
 		k.rows, k.of = rows, t.owner
 	}
 	return k

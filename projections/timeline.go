@@ -2,6 +2,7 @@ package projections
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"rollcall/events"
@@ -106,6 +107,18 @@ func newTimeline() *Timeline { return &Timeline{number: make(map[events.Outcome]
 func (t *Timeline) freeze() *Timeline {
 	return &Timeline{tracks: t.tracks.clone(), outcomes: t.outcomes}
 }
+
+// thaw returns a timeline that goes on from t, which is frozen.
+func (t *Timeline) thaw() *Timeline {
+	out := &Timeline{tracks: t.tracks.fork((*track).clip), outcomes: slices.Clone(t.outcomes), number: make(map[events.Outcome]int)}
+	for n, o := range out.outcomes {
+		out.number[o] = n
+	}
+	return out
+}
+
+// clip leaves the room behind marks and bodies to the fold that made it.
+func (k *track) clip() { k.marks, k.bodies = slices.Clip(k.marks), slices.Clip(k.bodies) }
 
 // Tally returns what is counted of node id.
 func (t *Timeline) Tally(id string) (Tally, bool) {

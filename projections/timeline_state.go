@@ -38,6 +38,19 @@ func (t *Timeline) readMark(rd *reader, position uint64) mark {
 	return m
 }
 
+// skimMark reads a mark as readMark does, and returns only by how much the position rises, and the size of the body: a
+// state has hundreds of thousands of them.
+func (t *Timeline) skimMark(rd *reader) (step, size uint64) {
+	step = rd.uint()
+	switch n := rd.uint(); {
+	case n == 0:
+		readOutcome(rd)
+	case n > uint64(len(t.outcomes)):
+		rd.fail("an outcome without a number")
+	}
+	return step, rd.uint()
+}
+
 func writeOutcome(w *writer, o events.Outcome) {
 	w.byte(byte(o.Result))
 	w.byte(byte(o.Before))
@@ -134,16 +147,16 @@ func (t *Timeline) decodeTrack(rd *reader) track {
 		rd.fail("history of no such length")
 		return k
 	}
-	marks, entries, here := &reader{buf: k.marks}, 0, uint64(0)
+	marks, entries, here := reader{buf: k.marks}, 0, uint64(0)
 	for k.last = k.base; len(marks.buf) > 0; entries++ {
-		m := t.readMark(marks, k.last)
-		if m.position <= k.last || m.size > bodyMax {
+		step, size := t.skimMark(&marks)
+		if step == 0 || k.last+step < k.last || size > bodyMax {
 			marks.fail("history out of order")
 		}
-		k.last = m.position
-		k.size += m.size
+		k.last += step
+		k.size += size
 		if entries >= k.bare {
-			here += m.size
+			here += size
 		}
 	}
 	if marks.err != nil || entries != k.Kept || here != uint64(len(k.bodies)) {

@@ -67,7 +67,12 @@ func encodeUnreached(w *writer, list []Unreached) {
 }
 
 func decodeUnreached(rd *reader) (list []Unreached) {
-	for range rd.count() {
+	n := rd.count()
+	if n == 0 {
+		return nil
+	}
+	list = make([]Unreached, 0, min(n, unreachableMax))
+	for range n {
 		list = append(list, Unreached{By: rd.shared(), At: rd.time()})
 	}
 	return list

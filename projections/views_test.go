@@ -115,6 +115,39 @@ func TestI9SplitRestartAndRepeatNeverChangeTheBytes(t *testing.T) {
 	})
 }
 
+// I9: what is frozen may go on any number of times, each time by other events, and stays as it is.
+func TestI9ThawedViewsGoOnByThemselves(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		items := logs(t)
+		cut := rapid.IntRange(0, len(items)).Draw(t, "cut")
+		first := projections.New("test")
+		fold(first, items[:cut])
+		frozen, state := first.Freeze(), first.Encode()
+		going := []*projections.Views{first, frozen.Thaw(), frozen.Thaw(), frozen.Thaw().Freeze().Thaw()}
+		replays := make([]*projections.Views, len(going))
+		for i := range replays {
+			replays[i] = projections.New("test")
+			fold(replays[i], items[:cut])
+		}
+		for n := cut; n < len(items); n++ { // in turns, each leaving out another one
+			for i := range going {
+				if n%len(going) != i {
+					fold(going[i], items[n:n+1])
+					fold(replays[i], items[n:n+1])
+				}
+			}
+		}
+		for i, views := range going {
+			if !bytes.Equal(views.Encode(), replays[i].Encode()) {
+				t.Fatalf("number %d differs from a replay", i)
+			}
+		}
+		if !bytes.Equal(frozen.Encode(), state) {
+			t.Fatal("what was frozen changed")
+		}
+	})
+}
+
 // I15, and what a reader relies on: what it took is the same after any number of later events.
 func TestI15HistoriesAreBoundedAndWhatWasReadStays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -46,27 +46,43 @@ func (a At) String() string {
 	return a.Time.Format(time.RFC3339Nano)
 }
 
-// AsOf returns the views as they stood at an instant, by folding the log from the newest checkpoint before it. The views are
-// the caller's. Histories may be bare: what their events said, Complete reads from the log. It fails with ErrFuture, ErrTooFar, events.ErrIncomplete when the log no longer reaches back, or what
-// the log said.
+// AsOf returns the views as they stood at an instant: those that were asked for of late, or what comes of folding the log from
+// the newest ones at hand before it, of late or in a checkpoint. They are frozen, shared and read only. Histories may be bare:
+// what their events said, Complete reads from the log. It fails with ErrFuture, ErrTooFar, events.ErrIncomplete when the log no
+// longer reaches back, or what the log said.
 func (p *Projector) AsOf(ctx context.Context, at At) (*projections.Views, error) {
+	at.Time = at.Time.UTC().Round(0) // the same instant is the same value
+	p.mu.RLock()
+	edited := p.edited
+	p.mu.RUnlock()
+	views, err := p.past.get(ctx, at, edited, func(before *projections.Views) (*projections.Views, bool, error) {
+		return p.foldPast(ctx, at, before)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("as of %v: %w", at, err)
+	}
+	return views, nil
+}
+
+// foldPast is a foldPast, one of AsOfConcurrent at a time.
+func (p *Projector) foldPast(ctx context.Context, at At, before *projections.Views) (*projections.Views, bool, error) {
 	select {
 	case p.asOf <- struct{}{}:
 		defer func() { <-p.asOf }()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("as of %v: %w", at, context.Cause(ctx))
+		return nil, false, context.Cause(ctx)
 	}
 	info, err := p.cfg.Log.Info(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("as of %v: %w", at, err)
+		return nil, false, err
 	}
 	switch now := p.cfg.Now(); {
 	case at.Position > info.Last:
-		return nil, fmt.Errorf("as of %v: %w: the log ends at position %d", at, ErrFuture, info.Last)
+		return nil, false, fmt.Errorf("%w: the log ends at position %d", ErrFuture, info.Last)
 	case at.Position == 0 && at.Time.After(now):
-		return nil, fmt.Errorf("as of %v: %w: it is %s", at, ErrFuture, now.UTC().Format(time.RFC3339))
+		return nil, false, fmt.Errorf("%w: it is %s", ErrFuture, now.UTC().Format(time.RFC3339))
 	}
-	views := p.viewsBefore(ctx, info, at)
+	views := p.viewsBefore(ctx, info, at, before)
 	var skipped map[string]uint64
 	p.View(func(v *projections.Views) { skipped = v.Skipped() })
 	for node, position := range skipped {
@@ -76,62 +92,88 @@ func (p *Projector) AsOf(ctx context.Context, at At) (*projections.Views, error)
 	if at.Position > 0 {
 		through = at.Position
 	}
+	settled := false
 	if views.Position() < through {
-		if err := p.foldUntil(ctx, views, at, through, info.Identity); err != nil {
-			return nil, fmt.Errorf("as of %v: %w", at, err)
+		if settled, err = p.foldUntil(ctx, views, at, through, info.Identity); err != nil {
+			return nil, false, err
 		}
 	}
-	return views, nil
+	return views.Freeze(), settled, nil
 }
 
 // foldUntil folds what lies between views and the instant, at most through a position, and leaves checkpoints at steps that
-// have none: the next time it will not be so far.
-func (p *Projector) foldUntil(ctx context.Context, views *projections.Views, at At, through uint64, identity string) error {
+// have none: the next time it will not be so far. It reports whether it came upon an event behind the instant.
+func (p *Projector) foldUntil(
+	ctx context.Context, views *projections.Views, at At, through uint64, identity string,
+) (settled bool, err error) {
 	read, tail := 0, events.From{Position: views.Position() + 1, Seen: views.Mark(), Through: through}
 	climb, freeze := climb{p: p}, func() keep { return p.bareOf(views, identity) }
 	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, tail) {
 		var bad *events.DecodeError
 		switch {
 		case errors.As(err, &bad) && at.before(events.Recorded{Position: bad.Position, Stored: bad.Stored}):
-			return nil
+			return true, nil
 		case err == nil && at.before(rec):
-			return nil
+			return true, nil
 		}
 		if err := fold(views, rec, err); err != nil {
-			return err
+			return false, err
 		}
 		if p.store != nil {
 			climb.tick(views.Position(), freeze)
 		}
 		if views.Position() >= through {
-			return nil
+			return false, nil
 		}
 		if read++; read >= AsOfMax {
-			return fmt.Errorf("%w: more than %d events would have to be read", ErrTooFar, AsOfMax)
+			return false, fmt.Errorf("%w: more than %d events would have to be read", ErrTooFar, AsOfMax)
 		}
 	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return false, context.Cause(ctx)
 	}
-	return fmt.Errorf("%w: the subscription ended early", events.ErrUnavailable)
+	return false, fmt.Errorf("%w: the subscription ended early", events.ErrUnavailable)
 }
 
-// snapshotWorth is how many more events a snapshot must spare than the best checkpoint before it is read: it is that much
-// larger.
-const snapshotWorth = 100_000
+const (
+	// checkpointWorth is how many more events a checkpoint must spare than views of the past at hand before it is read: it
+	// takes as long as they do.
+	checkpointWorth = 4096
 
-// viewsBefore returns views to go on from towards the instant: those of a checkpoint or a snapshot of this log that it does not
-// precede, or fresh ones.
-func (p *Projector) viewsBefore(ctx context.Context, info events.Info, at At) *projections.Views {
-	if p.store == nil {
-		return projections.New(p.cfg.Cluster)
+	// snapshotWorth is how many more a snapshot must spare than the best checkpoint: it is that much larger.
+	snapshotWorth = 100_000
+)
+
+// viewsBefore returns views to go on from towards the instant: those known, where not nil, those of a checkpoint or a snapshot
+// of this log that it does not precede, or fresh ones.
+func (p *Projector) viewsBefore(ctx context.Context, info events.Info, at At, known *projections.Views) *projections.Views {
+	if known != nil && info.First > known.Position()+1 {
+		known = nil
+	}
+	if p.store != nil {
+		if views := p.storedBefore(ctx, info, at, known); views != nil {
+			return views
+		}
+	}
+	if known != nil {
+		return known.Thaw()
+	}
+	return projections.New(p.cfg.Cluster)
+}
+
+// storedBefore returns the views of a checkpoint or a snapshot that the instant does not precede, and that spares enough
+// events behind those known, where not nil; nil when there is none.
+func (p *Projector) storedBefore(ctx context.Context, info events.Info, at At, known *projections.Views) *projections.Views {
+	reached, worth := uint64(0), uint64(0)
+	if known != nil {
+		reached, worth = known.Position(), checkpointWorth
 	}
 	p.mu.RLock()
 	found := slices.Clone(p.ladder.rungs)
 	p.mu.RUnlock()
 	slices.Reverse(found)
+	found = slices.DeleteFunc(found, func(k kept) bool { return k.position <= reached+worth })
 	views := p.newestBefore(ctx, info.Identity, at, found)
-	reached := uint64(0)
 	if views != nil {
 		reached = views.Position()
 	}
@@ -139,18 +181,18 @@ func (p *Projector) viewsBefore(ctx context.Context, info events.Info, at At) *p
 	if at.Position > 0 {
 		target = at.Position
 	}
-	if target-min(target, reached) > snapshotWorth || info.First > reached+1 {
-		if list, err := p.list(ctx); err == nil { // else it only takes longer
-			whole := slices.DeleteFunc(ours(newestFirst(list), snapshotSuffix), func(k kept) bool {
-				return k.position <= reached+snapshotWorth && info.First <= reached+1
-			})
-			if better := p.newestBefore(ctx, info.Identity, at, whole); better != nil {
-				views = better
-			}
-		}
+	if target-min(target, reached) <= snapshotWorth && info.First <= reached+1 {
+		return views
 	}
-	if views == nil {
-		views = projections.New(p.cfg.Cluster)
+	list, err := p.list(ctx)
+	if err != nil { // it only takes longer
+		return views
+	}
+	whole := slices.DeleteFunc(ours(newestFirst(list), snapshotSuffix), func(k kept) bool {
+		return k.position <= reached+snapshotWorth && info.First <= reached+1
+	})
+	if better := p.newestBefore(ctx, info.Identity, at, whole); better != nil {
+		return better
 	}
 	return views
 }

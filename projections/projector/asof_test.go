@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -107,5 +108,102 @@ func TestAsOfATimeBeforeAnUnreadableEvent(t *testing.T) {
 	}
 	if s := p.Status(); !s.Stored.After(before.Stored) {
 		t.Errorf("the views are of %v, the event at their position of a time after %v", s.Stored, before.Stored)
+	}
+}
+
+// I9: what was asked for before, in which order and by how many at once, changes nothing.
+func TestI9AsOfGoesOnFromThePast(t *testing.T) {
+	log := newTape(t)
+	log.joins("n1", "n2", "n3")
+	log.evidence(5)
+	log.say(events.Suspected, "n3", "n1", 1)
+	last := log.say(events.Refuted, "n3", "n3", 2)
+	p := start(t, projector.Config{Log: log})
+	p.reach(last)
+	want := [][]byte{nil} // a log has no position 0
+	for position := range last {
+		want = append(want, replayed(t, log, position+1))
+	}
+	var asking sync.WaitGroup
+	for i := range 2 * last {
+		asking.Go(func() {
+			for step := range last {
+				position := 1 + (i*7+step*3)%last
+				views, err := p.AsOf(t.Context(), projector.At{Position: position})
+				if err != nil || views.Position() != position || !bytes.Equal(views.Encode(), want[position]) {
+					t.Errorf("as of %d: %v, or not what a replay gives", position, err)
+				}
+			}
+		})
+	}
+	asking.Wait()
+}
+
+// What was asked for of late needs no log, whether by its position or by its time; I15: only so much is remembered.
+func TestI15TheLastPastsAreRemembered(t *testing.T) {
+	log := newTape(t)
+	log.joins("n1")
+	first, err := log.Last(t.Context(), "n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "later", func() bool { return time.Now().After(first.Stored) })
+	last := log.evidence(2 * projector.PastMax)
+	p := start(t, projector.Config{Log: log})
+	p.reach(last)
+	then, now := projector.At{Time: first.Stored}, projector.At{Time: time.Now()}
+	elsewhere := projector.At{Time: first.Stored.In(time.FixedZone("elsewhere", 3600))}
+	for _, at := range []projector.At{then, now} {
+		if _, err := p.AsOf(t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asks := func(at projector.At) error {
+		log.SetAvailable(false)
+		defer log.SetAvailable(true)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		_, err := p.AsOf(ctx, at)
+		return err
+	}
+	for name, at := range map[string]projector.At{"the time": then, "the same time": elsewhere, "its position": {Position: 1}} {
+		if err := asks(at); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := asks(now); err == nil {
+		t.Error("an instant that an event may still belong to was remembered")
+	}
+	for position := last; position > last-projector.PastMax; position-- {
+		if _, err := p.AsOf(t.Context(), projector.At{Position: position}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := asks(then); err == nil {
+		t.Errorf("more than %d are remembered", projector.PastMax)
+	}
+}
+
+// A skip holds for the past too, also for one that was asked for before it.
+func TestAsOfForgetsWhatASkipChanged(t *testing.T) {
+	log := newTape(t)
+	log.joins("n1", "n2")
+	position := log.Inject("rollcall.test.node.n1.n1.tagged", []byte(`not JSON`))
+	p := start(t, projector.Config{Log: log})
+	p.reach(position)
+	parked := func() bool {
+		views, err := p.AsOf(t.Context(), projector.At{Position: position})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, _ := views.Registry.Node("n1")
+		return n.Parked != nil
+	}
+	before := parked()
+	if err := p.Skip("n1"); err != nil {
+		t.Fatal(err)
+	}
+	if !before || parked() {
+		t.Errorf("parked before the skip: %v, after it: %v", before, parked())
 	}
 }

@@ -18,6 +18,6 @@
 // the log it was (events.ErrReplaced), or it speaks a newer language (events.ErrUnknownKind).
 //
 // Limits: an event that cannot be read is counted, kept with its reason and parks its node; the fold goes on. Memory is
-// bounded by the views, by the last RecentMax events, and by what readers hold (I15); CheckpointsMax and CheckpointBytesMax
-// bound what is kept of the past, and AsOfMax how far a view of the past is folded.
+// bounded by the views, by PastMax views of the past, by the last RecentMax events, and by what readers hold (I15);
+// CheckpointsMax and CheckpointBytesMax bound what is kept of the past, and AsOfMax how far a view of the past is folded.
 package projector

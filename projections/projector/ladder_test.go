@@ -66,7 +66,12 @@ func TestI9AsOfFromACheckpoint(t *testing.T) {
 	p = start(t, projector.Config{Log: log, Dir: dir, CheckpointEvery: 5})
 	p.reach(last)
 	compare(p)
+	if err := p.stop(); err != nil { // it has the past at hand that it was asked for
+		t.Fatal(err)
+	}
 	damage(t, dir, ".checkpoint")
+	p = start(t, projector.Config{Log: log, Dir: dir, CheckpointEvery: 5})
+	p.reach(last)
 	compare(p)
 	if n := count(t, dir, ".checkpoint.bad"); n != 1 {
 		t.Errorf("%d put aside: %v", n, snapshots(t, dir))

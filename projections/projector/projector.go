@@ -86,6 +86,7 @@ type Projector struct {
 	log    *slog.Logger
 	opened time.Time
 	asOf   chan struct{} // one token a fold of the past, see AsOf
+	past   past
 
 	store   Store        // nil: there is none
 	writer  string       // what the names that this projector writes end in
