@@ -40,7 +40,7 @@ Strategies: random; round_robin takes turns, remembered by the projector; rendez
 ` + tagHelp,
 		Example: "  member pick --tag role=worker -o name\n  member pick --tag role=worker --key order-1\n" +
 			"  member pick --key order-1 --at -1h -o name",
-		Args:    cli.Args(),
+		Args: cli.Args(),
 	}
 	q := questionFlags(cmd)
 	var status, tags []string
