@@ -295,7 +295,7 @@ func TestAsyncAPIDescribesARunningCluster(t *testing.T) {
 	n1 := h.join(options("n1"))
 	peer := func(id string) *rollcall.Member {
 		opt := options(id)
-		opt.Seeds = append(opt.Seeds, n1.Addr())
+		opt.Seeds = append(opt.Seeds, n1.Addr().String())
 		m := h.join(opt)
 		<-m.Joined()
 		return m

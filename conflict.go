@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,55 +36,68 @@ const (
 )
 
 // refuseDouble makes sure, before anything is announced, that no other process runs under this member's id: wherever the
-// log, or else a seed, knows it, it is called there, even if it is held failed; that may be wrong. Only a certificate with
-// the same id proves the conflict; an address that does not answer is where an earlier life was.
-func (m *Member) refuseDouble(ctx context.Context, t agent.Transport) error {
-	own := m.advertised(t)
-	for _, addr := range m.addressesOfOwnID(ctx, t) {
-		if addr == own || addr == t.LocalAddr() {
-			continue
-		}
-		if _, _, err := m.call(ctx, t, addr); errors.Is(err, quicnet.ErrIDConflict) {
-			// Out of the way first: until then the seed may look for the other process here.
-			closeErr := t.Close(ctx)
-			m.recordConflict(addr, conflictShown)
-			drain, cancel := context.WithTimeout(ctx, logPatience)
-			defer cancel()
-			_ = m.rec.Drained(drain) // what cannot be recorded now stays in the outbox
-			return errors.Join(fmt.Errorf("%w: %s answers at %v: stop that process, or give this one another id", ErrIDInUse, m.opt.ID, addr), closeErr)
-		}
+// log or another member knows it, it is called there, even if it is held failed; that may be wrong. Only a certificate
+// with the same id proves the conflict; an address that does not answer is where an earlier life was.
+func (m *Member) refuseDouble(ctx context.Context, t agent.Transport, seeds []netip.AddrPort) error {
+	known := m.addressesOfOwnID(ctx, t, seeds)
+	shown := make([]bool, len(known))
+	var calls sync.WaitGroup
+	for i, addr := range known {
+		calls.Go(func() {
+			_, _, err := m.call(ctx, t, addr)
+			shown[i] = errors.Is(err, quicnet.ErrIDConflict)
+		})
 	}
-	return nil
-}
-
-// addressesOfOwnID is where the log says that this member is, or, of a log that does not answer, where the seeds say.
-func (m *Member) addressesOfOwnID(ctx context.Context, t agent.Transport) []netip.AddrPort {
-	if m.rec.Position() > 0 {
-		if n, ok := m.rec.Node(m.opt.ID); ok && n.State != events.StateLeft {
-			if addr, err := netip.ParseAddrPort(n.Address); err == nil {
-				return []netip.AddrPort{addr}
-			}
-		}
+	calls.Wait()
+	first := slices.Index(shown, true)
+	if first < 0 {
 		return nil
 	}
-	var mu sync.Mutex
-	var found []netip.AddrPort
+	addr := known[first]
+	// Out of the way first: until then the seed may look for the other process here.
+	closeErr := t.Close(ctx)
+	m.recordConflict(addr, conflictShown)
+	drain, cancel := context.WithTimeout(ctx, logPatience)
+	defer cancel()
+	_ = m.rec.Drained(drain) // what cannot be recorded now stays in the outbox
+	return errors.Join(fmt.Errorf("%w: %s answers at %v: stop that process, or give this one another id", ErrIDInUse, m.opt.ID, addr), closeErr)
+}
+
+// addressesOfOwnID is where others than this process may run under its id, each address once: where the log says that this
+// member is, and where the seeds do, or without seeds some whom the log knows. The log alone is not enough: of a process
+// that does not reach it, it knows nothing, or an earlier life.
+func (m *Member) addressesOfOwnID(ctx context.Context, t agent.Transport, seeds []netip.AddrPort) []netip.AddrPort {
+	var known []netip.AddrPort
+	if n, ok := m.rec.Node(m.opt.ID); ok && n.State != events.StateLeft {
+		if addr, err := netip.ParseAddrPort(n.Address); err == nil {
+			known = append(known, addr)
+		}
+	}
+	ask := some(seeds)
+	if len(ask) == 0 {
+		ask = m.peersFromLog()
+	}
+	said := make([]netip.AddrPort, len(ask))
 	var asking sync.WaitGroup
-	for _, seed := range m.opt.Seeds[:min(len(m.opt.Seeds), peersAsked)] {
+	for i, peer := range ask {
 		asking.Go(func() {
-			_, state, err := m.call(ctx, t, seed)
-			if err != nil {
-				return
-			}
-			if self, ok := swim.FindInState(state, swim.ID(m.opt.ID)); ok && self.State != swim.Left {
-				mu.Lock()
-				found = append(found, self.Addr)
-				mu.Unlock()
+			switch _, state, err := m.call(ctx, t, peer); {
+			case errors.Is(err, quicnet.ErrIDConflict):
+				said[i] = peer
+			case err == nil:
+				if self, ok := swim.FindInState(state, swim.ID(m.opt.ID)); ok && self.State != swim.Left {
+					said[i] = self.Addr
+				}
 			}
 		})
 	}
 	asking.Wait()
-	return found
+	own := m.advertised(t)
+	known = slices.DeleteFunc(append(known, said...), func(a netip.AddrPort) bool {
+		return !a.IsValid() || a == own || a == t.LocalAddr()
+	})
+	slices.SortFunc(known, netip.AddrPort.Compare)
+	return slices.Compact(known)
 }
 
 // call exchanges an empty state with whoever answers at addr: it tells the other nothing.

@@ -73,6 +73,60 @@ func TestSecondProcessWhereTheFirstIsHeldFailed(t *testing.T) {
 	})
 }
 
+// A log that does not hold the first one is not the last word: nothing of its life may have got there. The seeds know it.
+func TestSecondProcessWhereTheLogDoesNotHoldTheFirst(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		logged string
+		lived  bool // an earlier life of n1 is in the log
+		end    func(*rollcall.Member) error
+	}{
+		{logged: "nothing"},
+		{"that it left", true, func(m *rollcall.Member) error { return m.Leave(context.Background()) }},
+		{"an earlier life elsewhere", true, (*rollcall.Member).Kill},
+	} {
+		t.Run(c.logged, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(h *house) {
+				seed := h.join(h.options("n2"))
+				h.drained(seed)
+				if c.lived {
+					earlier := h.join(h.options("n1", seed.Addr()))
+					h.drained(earlier)
+					if err := c.end(earlier); err != nil {
+						h.t.Fatal(err)
+					}
+				}
+				way := newLine(h.log)
+				way.cut()
+				opt := h.options("n1", seed.Addr())
+				opt.Log = way
+				first := h.join(opt)
+				<-first.Joined()
+				eventually(h.t, "n2 sees the first", func() error {
+					if m, _ := seed.Registry().Get("n1"); m.State != swim.Alive || m.Addr != first.Addr() {
+						return fmt.Errorf("it sees %v at %v", m.State, m.Addr)
+					}
+					return nil
+				})
+				// By way of n2, and of a seed list in which the first one itself is.
+				for _, seed := range []netip.AddrPort{seed.Addr(), first.Addr()} {
+					second, err := rollcall.Join(h.t.Context(), h.options("n1", seed))
+					if err == nil {
+						second.Close()
+					}
+					if !errors.Is(err, rollcall.ErrIDInUse) || !strings.Contains(err.Error(), first.Addr().String()) {
+						h.t.Errorf("by %v: %v; want ErrIDInUse with %v", seed, err, first.Addr())
+					}
+				}
+				if err := first.Err(); err != nil {
+					h.t.Error(err)
+				}
+			})
+		})
+	}
+}
+
 // wantConflict looks for the record of a conflict at another address than the first process's own joined.
 func wantConflict(t *testing.T, log events.Log, address string) {
 	t.Helper()

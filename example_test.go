@@ -29,7 +29,7 @@ func ExampleJoin() {
 	}
 	roll := memlog.New("default")
 
-	start := func(id string, seeds ...netip.AddrPort) *rollcall.Member {
+	start := func(id string, seeds ...string) *rollcall.Member {
 		identity, err := ca.Identity(id, time.Now(), 30*time.Minute)
 		if err != nil {
 			log.Fatal(err)
@@ -45,7 +45,7 @@ func ExampleJoin() {
 	}
 	n1 := start("n1")
 	defer n1.Close()
-	n2 := start("n2", n1.Addr())
+	n2 := start("n2", n1.Addr().String())
 	defer n2.Close()
 
 	<-n2.Joined()

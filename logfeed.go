@@ -107,7 +107,7 @@ func claimOf(n events.Node) *swim.LogClaim {
 	return c
 }
 
-// peersFromLog are the addresses of the members that the log holds alive, for a member that was given no seeds.
+// peersFromLog are the addresses of the members that the log holds alive, for one that has no seeds or hears nothing from them; of many some, by chance.
 func (m *Member) peersFromLog() []netip.AddrPort {
 	var peers []netip.AddrPort
 	for _, n := range m.rec.Nodes() {
@@ -115,8 +115,5 @@ func (m *Member) peersFromLog() []netip.AddrPort {
 			peers = append(peers, addr)
 		}
 	}
-	return peers[:min(len(peers), peersAsked)]
+	return some(peers)
 }
-
-// peersAsked is how many members of the log are asked to let a member in that has no seeds; any one of them is enough.
-const peersAsked = 16

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,10 +27,6 @@ const (
 	// drainPatience is how long Leave waits for the log to take what this member still has to say. The rest stays in the
 	// outbox until the next start.
 	drainPatience = 5 * time.Second
-	// seedInterval is how often a seed is asked again that is not among the live members.
-	seedInterval = 10 * time.Second
-	// joinPause is the longest pause between two rounds of asking the seeds.
-	joinPause = 2 * time.Second
 )
 
 // Options of a member. Cluster, ID, Bind, Credentials, Log and Dir are required.
@@ -40,7 +35,7 @@ type Options struct {
 	ID          string              // the same; unique in the cluster
 	Bind        netip.AddrPort      // UDP address of the probe socket; port 0 takes a free one
 	Advertise   netip.AddrPort      // where others reach it, when that is not Bind
-	Seeds       []netip.AddrPort    // members to join through, asked until one answers; none but its own: those the log knows
+	Seeds       []string            // HOST:PORT of members to join through, asked until one answers; none but its own: those the log knows
 	Tags        map[string]string   // what it can be found by
 	Credentials quicnet.Credentials // certificate, key and roots; certs.Identity is one
 	Log         events.Log          // not closed by the member
@@ -50,8 +45,11 @@ type Options struct {
 
 	Protocol  swim.Config                                            // times and counts of the protocol; zero fields take the defaults
 	Transport func(swim.ID, netip.AddrPort) (agent.Transport, error) // in place of QUIC, given id and Bind; nil is QUIC
-	OnEvent   func(events.Recorded, events.Outcome)                  // every event of the log, in order; must be quick; may be nil
-	Logger    *slog.Logger                                           // nil logs nothing
+	// Lookup finds the addresses of a seed that is a name, in every round of asking; it must heed ctx. Nil asks the system, as
+	// net.DefaultResolver.LookupNetIP does.
+	Lookup  func(ctx context.Context, network, host string) ([]netip.Addr, error)
+	OnEvent func(events.Recorded, events.Outcome) // every event of the log, in order; must be quick; may be nil
+	Logger  *slog.Logger                          // nil logs nothing
 }
 
 // Member is a running member. All methods are safe for concurrent use.
@@ -69,6 +67,7 @@ type Member struct {
 	work      sync.WaitGroup
 	joined    chan struct{} // closed when this member has met another, or had nobody to meet
 	threshold threshold
+	seeds     *seeds
 	ending    chan struct{} // closed when Leave or Close begins
 	feed      *logFeed
 	began     time.Time
@@ -136,6 +135,11 @@ func (o Options) validate() error {
 	if _, err := ParseMinorityPolicy(string(o.OnMinority)); err != nil {
 		return fmt.Errorf("rollcall: member %s: OnMinority: %w", o.ID, err)
 	}
+	for _, text := range o.Seeds {
+		if err := CheckSeed(text); err != nil {
+			return fmt.Errorf("rollcall: member %s: Seeds: %w", o.ID, err)
+		}
+	}
 	if err := swim.NewTags(o.Tags).Validate(); err != nil {
 		return fmt.Errorf("rollcall: member %s: Tags: %w", o.ID, err)
 	}
@@ -175,10 +179,12 @@ func (m *Member) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if m.opt.Seeds = m.otherSeeds(transport); len(m.opt.Seeds) == 0 {
+	m.seeds = newSeeds(m.opt, []netip.AddrPort{m.advertised(transport), transport.LocalAddr()}, m.log)
+	others, more := m.seeds.round(ctx)
+	if len(others) == 0 && !more {
 		m.enter()
 	}
-	if err := m.refuseDouble(ctx, transport); err != nil {
+	if err := m.refuseDouble(ctx, transport, others); err != nil {
 		return errors.Join(err, transport.Close(ctx))
 	}
 	m.transport = transport
@@ -247,13 +253,6 @@ func (m *Member) listen() (agent.Transport, error) {
 	return quic, nil
 }
 
-// otherSeeds are the seeds without this member's own addresses: everybody may be given the same list, and the first one of it
-// waits for nobody.
-func (m *Member) otherSeeds(t agent.Transport) []netip.AddrPort {
-	own, local := m.advertised(t), t.LocalAddr()
-	return slices.DeleteFunc(slices.Clone(m.opt.Seeds), func(seed netip.AddrPort) bool { return seed == own || seed == local })
-}
-
 // advertised is the address others are told: as given, with the real port where none was.
 func (m *Member) advertised(t agent.Transport) netip.AddrPort {
 	local := t.LocalAddr()
@@ -282,65 +281,6 @@ func (m *Member) riseWhenStale() {
 			_ = m.agent.Rise(m.ctx, incarnation) // fails only when the member leaves or is closed
 		case <-m.ctx.Done():
 			return
-		}
-	}
-}
-
-// joinSeeds asks the seeds, and when none answers also whom the log knows, until this member has met another. One without
-// seeds asks once; those that the log knows may all be gone, so it counts as joined whatever they answer.
-func (m *Member) joinSeeds() {
-	seeds := m.opt.Seeds
-	for pause := 100 * time.Millisecond; ; pause = min(2*pause, joinPause) {
-		ask := seeds
-		if len(m.opt.Seeds) == 0 || pause > 100*time.Millisecond {
-			ask = append(slices.Clone(seeds), m.peersFromLog()...)
-		}
-		n, err := m.agent.Join(m.ctx, ask)
-		switch {
-		case err == nil:
-			m.log.Debug("joined", "answers", n)
-		case errors.Is(err, agent.ErrClosed) || m.ctx.Err() != nil:
-			return
-		case len(seeds) == 0:
-			m.log.Debug("no member that the log knows answered", "error", err)
-		default:
-			m.log.Warn("no seed answered; trying again", "error", err)
-		}
-		if len(seeds) == 0 {
-			return
-		}
-		select {
-		case <-m.agent.Met(): // through a seed, the log, or because another found this one
-			m.enter()
-			m.keepSeeds()
-			return
-		case <-time.After(pause/2 + rand.N(pause)):
-		case <-m.ctx.Done():
-			return
-		}
-	}
-}
-
-// keepSeeds asks a seed again from time to time whose address no live member of the view has: after a partition in which
-// everybody on either side was restarted, neither side knows the other even as failed.
-func (m *Member) keepSeeds() {
-	timer := time.NewTicker(seedInterval)
-	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-		case <-m.ending:
-			return
-		}
-		live := make(map[netip.AddrPort]bool)
-		for _, member := range m.agent.Registry().All() {
-			if member.State.Live() {
-				live[member.Addr] = true
-			}
-		}
-		missing := slices.DeleteFunc(slices.Clone(m.opt.Seeds), func(a netip.AddrPort) bool { return live[a] })
-		if len(missing) > 0 {
-			_, _ = m.agent.Join(m.ctx, missing[rand.N(len(missing)):][:1]) // there is a next time
 		}
 	}
 }

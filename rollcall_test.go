@@ -59,7 +59,7 @@ func newHouse(t *testing.T) *house {
 // options of a member with a directory of its own.
 func (h *house) options(id string, seeds ...netip.AddrPort) rollcall.Options {
 	h.t.Helper()
-	opt := rollcall.Options{Cluster: cluster, ID: id, Seeds: seeds, Log: h.log, Dir: h.t.TempDir()}
+	opt := rollcall.Options{Cluster: cluster, ID: id, Seeds: texts(seeds...), Log: h.log, Dir: h.t.TempDir()}
 	if h.ether != nil {
 		opt.Bind, opt.Transport = h.ether.address(), h.ether.listen
 		return opt
@@ -70,6 +70,13 @@ func (h *house) options(id string, seeds ...netip.AddrPort) rollcall.Options {
 	}
 	opt.Bind, opt.Credentials = anyPort, identity
 	return opt
+}
+
+func texts(addrs ...netip.AddrPort) (texts []string) {
+	for _, a := range addrs {
+		texts = append(texts, a.String())
+	}
+	return texts
 }
 
 // join starts a member and closes it when the test ends.

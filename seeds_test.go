@@ -1,8 +1,14 @@
 package rollcall_test
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
 	"net/netip"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,11 +22,11 @@ import (
 func TestOwnAddressIsNoSeed(t *testing.T) {
 	inBubble(t, func(h *house) {
 		opt := h.options("n1")
-		opt.Seeds = []netip.AddrPort{opt.Bind}
+		opt.Seeds = texts(opt.Bind)
 		n1 := h.join(opt)
 		h.drained(n1)
 		second := h.options("n2", opt.Bind)
-		second.Seeds = append(second.Seeds, second.Bind)
+		second.Seeds = append(second.Seeds, second.Bind.String())
 		n2 := h.join(second)
 		h.drained(n2)
 		for _, m := range []*rollcall.Member{n1, n2} {
@@ -104,4 +110,117 @@ func TestLostSeedIsAskedAgain(t *testing.T) {
 			t.Errorf("the seed is %v to the member, the member %v to the seed, want both alive", a, b)
 		}
 	})
+}
+
+// names is a service of names that begins to know them late.
+type names struct {
+	mu    sync.Mutex
+	known map[string][]netip.Addr
+}
+
+func (n *names) set(name string, addrs ...netip.Addr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.known[name] = addrs
+}
+
+func (n *names) lookup(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch addrs := n.known[host]; {
+	case host == "silent":
+		n.mu.Unlock()
+		<-ctx.Done()
+		n.mu.Lock()
+		return nil, ctx.Err()
+	case network != "ip4":
+		return nil, errors.New("asked for addresses that the socket does not reach")
+	case len(addrs) == 0:
+		return nil, errors.New("no such host")
+	default:
+		return addrs, nil
+	}
+}
+
+// A seed may be a name: one that nobody knows yet keeps no member from starting, is looked up again, and stands for each of
+// its addresses; one whose look-up hangs holds the others up for no longer than a round may take.
+func TestSeedNames(t *testing.T) {
+	inBubble(t, func(h *house) {
+		dns := &names{known: make(map[string][]netip.Addr)}
+		one, two := h.options("n1"), h.options("n2")
+		joins := h.options("n3")
+		joins.Log = memlog.New(cluster) // it meets nobody there
+		joins.Lookup, joins.Seeds = dns.lookup, []string{"silent:7946", "members:7946"}
+		var logged bytes.Buffer
+		joins.Logger = slog.New(slog.NewTextHandler(&logged, nil)) // read when the member has ended
+		m := h.join(joins)
+		h.join(one)
+		h.join(two)
+		time.Sleep(time.Minute) // of the bubble's time
+		select {
+		case <-m.Joined():
+			h.t.Fatal("joined through a name that nobody knows")
+		default:
+		}
+		if unmet := m.Status().Live; unmet != 1 {
+			h.t.Fatalf("it knows %d members", unmet)
+		}
+		dns.set("members", h.ether.address().Addr(), one.Bind.Addr(), two.Bind.Addr(), joins.Bind.Addr()) // nobody is at the first
+		<-m.Joined()
+		for _, id := range []swim.ID{"n1", "n2"} {
+			sees(h.t, m, id, swim.Alive)
+		}
+		if err := m.Leave(h.bounded()); err != nil {
+			h.t.Fatal(err)
+		}
+		for text, want := range map[string]int{"has no address": 2, "has an address now": 1} {
+			if got := strings.Count(logged.String(), text); got != want {
+				h.t.Errorf("%q is logged %d times, want %d:\n%s", text, got, want, &logged)
+			}
+		}
+	})
+}
+
+// A name that stands for the member alone is no seed to wait for; when it stands for others too, they are asked.
+func TestOwnNameIsNoSeed(t *testing.T) {
+	inBubble(t, func(h *house) {
+		dns := &names{known: make(map[string][]netip.Addr)}
+		other := h.options("n2")
+		opt := h.options("n1")
+		opt.Lookup, opt.Seeds = dns.lookup, []string{"members:7946"}
+		for _, o := range []*rollcall.Options{&opt, &other} {
+			o.Log = memlog.New(cluster) // they do not meet there
+		}
+		dns.set("members", opt.Bind.Addr())
+		m := h.join(opt)
+		select {
+		case <-m.Joined():
+		default:
+			h.t.Error("it waits for itself")
+		}
+		h.join(other)
+		dns.set("members", opt.Bind.Addr(), other.Bind.Addr())
+		time.Sleep(11 * time.Second) // of the bubble's time
+		sees(h.t, m, "n2", swim.Alive)
+	})
+}
+
+func TestSeedSyntax(t *testing.T) {
+	for seed, good := range map[string]bool{
+		"n1.example:7946": true, "10.0.0.1:7946": true, "[::1]:7946": true, "no.such.name.invalid:1": true,
+		"": false, "n1": false, ":7946": false, "n1:0": false, "n1:65536": false, "n1:quic": false, "::1:7946": false,
+	} {
+		if err := rollcall.CheckSeed(seed); (err == nil) != good {
+			t.Errorf("%q: %v", seed, err)
+		}
+	}
+	h := newHouse(t)
+	opt := h.options("n1")
+	opt.Seeds = []string{"n2"}
+	if m, err := rollcall.Join(t.Context(), opt); err == nil || !strings.Contains(err.Error(), `"n2"`) {
+		t.Errorf("joined: %v, want an error that names the seed", err)
+		if m != nil {
+			m.Close()
+		}
+	}
 }

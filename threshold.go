@@ -38,11 +38,14 @@ func (t *threshold) keep(self string, ts []swim.Transition) bool {
 	return true
 }
 
-// enter makes the member one that has joined: what it had to say of itself is recorded first.
+// enter makes the member one that has joined, once: what it had to say of itself is recorded first.
 func (m *Member) enter() {
 	t := &m.threshold
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.crossed {
+		return
+	}
 	if err := m.say(t.unsaid); err != nil {
 		m.log.Error("could not record", "events", len(t.unsaid), "error", err)
 	}

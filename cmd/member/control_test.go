@@ -124,7 +124,7 @@ func TestNotReady(t *testing.T) {
 		handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:7947/readyz", nil))
 		return w.Code, w.Body.String()
 	}
-	_, stranger := newFamily(t).member("n1", func(o *rollcall.Options) { o.Seeds = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:9")} })
+	_, stranger := newFamily(t).member("n1", func(o *rollcall.Options) { o.Seeds = []string{"127.0.0.1:9"} })
 	if code, why := ask(stranger); code != http.StatusServiceUnavailable || !strings.Contains(why, "no seed") {
 		t.Errorf("whom nobody let in: %d %s", code, why)
 	}
@@ -136,7 +136,7 @@ func TestNotReady(t *testing.T) {
 	})
 	var others []*rollcall.Member
 	for _, id := range []string{"n2", "n3"} {
-		m, _ := f.member(id, func(o *rollcall.Options) { o.Seeds = []netip.AddrPort{n1.Addr()} })
+		m, _ := f.member(id, func(o *rollcall.Options) { o.Seeds = []string{n1.Addr().String()} })
 		<-m.Joined()
 		others = append(others, m)
 	}

@@ -63,7 +63,7 @@ the directory. The stream is made by the projector.`,
 	f.StringVar(&r.id, "id", "", "the member's `ID`, unique in the cluster (required)")
 	f.StringVar(&r.bind, "bind", "127.0.0.1:7946", "UDP `ADDRESS` of the probe socket; port 0 takes a free one")
 	f.StringVar(&r.advertise, "advertise", "", "`ADDRESS` at which others reach the member, if it is not --bind")
-	f.StringSliceVar(&r.join, "join", nil, "`ADDRESSES` of members to join through, comma separated")
+	f.StringSliceVar(&r.join, "join", nil, "`ADDRESSES` of members to join through, comma separated; names are looked up again until they are known")
 	r.nats = nats.ConnectionFlags(f, "`URL` of NATS, several separated by commas (required)")
 	f.StringVar(&r.cert, "cert", "", "the member's certificate `FILE` (required)")
 	f.StringVar(&r.key, "key", "", "the key `FILE` of the certificate (required)")
@@ -187,12 +187,11 @@ func (r *runFlags) options() (rollcall.Options, error) {
 			return opt, err
 		}
 	}
+	opt.Seeds = r.join
 	for _, seed := range r.join {
-		addr, err := address("--join", seed)
-		if err != nil {
-			return opt, err
+		if err := rollcall.CheckSeed(seed); err != nil {
+			return opt, cli.Errorf(cli.ErrUsage, "--join %w", err)
 		}
-		opt.Seeds = append(opt.Seeds, addr)
 	}
 	if opt.OnMinority, err = rollcall.ParseMinorityPolicy(r.onMinority); err != nil {
 		return opt, cli.Errorf(cli.ErrUsage, "--on-minority %w", err)

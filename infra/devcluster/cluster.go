@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -206,13 +205,13 @@ func (c *Cluster) node(id string) (*node, error) {
 }
 
 // seeds are the addresses of the other members that have one, so that any of them can be the way in.
-func (c *Cluster) seeds(except string) []netip.AddrPort {
+func (c *Cluster) seeds(except string) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var seeds []netip.AddrPort
+	var seeds []string
 	for _, id := range c.order {
 		if n := c.nodes[id]; id != except && n.bind.Port() != 0 {
-			seeds = append(seeds, n.bind)
+			seeds = append(seeds, n.bind.String())
 		}
 	}
 	return seeds
