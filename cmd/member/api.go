@@ -179,8 +179,14 @@ func refusal(response *http.Response) error {
 		return fmt.Errorf("%s answered %q, which is not how a projector answers: is --api right?",
 			response.Request.URL, response.Status)
 	}
-	return p.err()
+	return &refusedError{p}
 }
+
+// refusedError is a problem that an answer, or the end of a stream, is.
+type refusedError struct{ problem problem }
+
+func (e *refusedError) Error() string { return e.problem.err().Error() }
+func (e *refusedError) Unwrap() error { return e.problem.err() }
 
 // err is the problem with the exit status that it means.
 func (p problem) err() error {
@@ -191,7 +197,8 @@ func (p problem) err() error {
 	switch p.name() {
 	case "no-such-node", "no-such-group", "no-match":
 		return cli.Errorf(cli.ErrNotFound, "%s", text)
-	case "history-incomplete", "position-not-reached", "in-the-future", "too-far", "not-ready", "stopped":
+	case "history-incomplete", "position-not-reached", "in-the-future", "too-far", "not-ready", "stopped",
+		"log-replaced":
 		return cli.Errorf(cli.ErrStale, "%s", text)
 	case "timeout":
 		return cli.Errorf(cli.ErrTimeout, "%s", text)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -76,14 +77,16 @@ With -o json, a line is one event: its position, what became of it, and the Clou
 		Args:    cli.Args(),
 	}
 	q := questionFlags(cmd)
-	from := cmd.Flags().Uint64("from", 0, "first `POSITION` to print")
+	from := instantVar(cmd, "from", "first to print: "+instantForms)
 	limit := cmd.Flags().Uint64("limit", 0, "print at most `N` events; 0 prints all")
 	node := cmd.Flags().String("node", "", "only events about this node `ID`")
+	author := cmd.Flags().String("author", "", "only events by this node `ID`")
 	group := cmd.Flags().String("group", "", "only events of this assignment `GROUP`")
 	kind := cmd.Flags().String("kind", "", "only events of this `KIND`")
 	watch := cmd.Flags().BoolP("watch", "w", false, "go on with what happens, until interrupted")
 	cmd.MarkFlagsMutuallyExclusive("node", "group")
 	completeBy(cmd, "node", q.completeNodes)
+	completeBy(cmd, "author", q.completeNodes)
 	completeBy(cmd, "group", q.completeGroups)
 	complete(cmd, "kind", kindNames()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -93,6 +96,7 @@ With -o json, a line is one event: its position, what became of it, and the Clou
 		filter := url.Values{}
 		setUnlessEmpty(filter, "node", *node)
 		setUnlessEmpty(filter, "group", *group)
+		setUnlessEmpty(filter, "author", *author)
 		setUnlessEmpty(filter, "kind", *kind)
 		c, err := q.client()
 		if err != nil {
@@ -114,17 +118,17 @@ func setUnlessEmpty(query url.Values, name, value string) {
 }
 
 // printPages prints what the log holds up to where the first page saw it end.
-func (q *question) printPages(cmd *cobra.Command, c *client, filter url.Values, from, limit uint64, p *eventPrinter) error {
-	printed, end := uint64(0), uint64(0)
+func (q *question) printPages(
+	cmd *cobra.Command, c *client, filter url.Values, from string, limit uint64, p *eventPrinter,
+) error {
+	printed, next, end := uint64(0), uint64(0), uint64(0)
 	for {
 		size := uint64(pageSize)
 		if limit > 0 {
 			size = min(size, limit-printed)
 		}
 		filter.Set("limit", strconv.FormatUint(size, 10))
-		if from > 0 {
-			filter.Set("from", strconv.FormatUint(from, 10))
-		}
+		setUnlessEmpty(filter, "from", from)
 		var page struct {
 			answer
 			Events []json.RawMessage `json:"events"`
@@ -147,28 +151,26 @@ func (q *question) printPages(cmd *cobra.Command, c *client, filter url.Values, 
 			return err
 		}
 		printed += uint64(len(page.Events))
-		if page.Next > end || page.Next <= from || limit > 0 && printed >= limit {
+		if page.Next > end || page.Next <= next || limit > 0 && printed >= limit {
 			return q.judge(page.answer)
 		}
-		from = page.Next
+		next = page.Next
+		from = strconv.FormatUint(next, 10)
 	}
 }
 
-// watchEvents prints what happens from position from on, or from now, until interrupted or limit events are printed.
-func (c *client) watchEvents(cmd *cobra.Command, filter url.Values, from, limit uint64, p *eventPrinter) error {
-	if from == 0 {
-		position, err := c.now(cmd.Context())
-		if err != nil {
-			return err
-		}
-		from = position + 1
+// watchEvents prints what happens from the instant from on, or from now, until interrupted or limit events are printed.
+func (c *client) watchEvents(cmd *cobra.Command, filter url.Values, from string, limit uint64, p *eventPrinter) error {
+	first, err := c.first(cmd.Context(), from)
+	if err != nil {
+		return err
 	}
 	p.reserve()
 	if err := p.flush(); err != nil { // the header: what happens from here on is printed
 		return err
 	}
 	printed := uint64(0)
-	err := c.follow(cmd.Context(), cmd.ErrOrStderr(), from, filter, func(e event) error {
+	err = c.follow(cmd.Context(), cmd.ErrOrStderr(), first, filter, func(e event) error {
 		p.add(e)
 		if err := p.flush(); err != nil {
 			return err
@@ -182,6 +184,28 @@ func (c *client) watchEvents(cmd *cobra.Command, filter url.Values, from, limit 
 		return nil
 	}
 	return err
+}
+
+// first returns the position that an instant means, of a time that of the first event stored then or later; of "", the next to come.
+func (c *client) first(ctx context.Context, from string) (uint64, error) {
+	if from == "" {
+		position, err := c.now(ctx)
+		return position + 1, err
+	}
+	if position, err := strconv.ParseUint(from, 10, 64); err == nil {
+		return position, nil
+	}
+	var page struct {
+		Events []event `json:"events"`
+		Next   uint64  `json:"next"`
+	}
+	if _, err := c.get(ctx, &page, url.Values{"from": {from}, "limit": {"1"}}, "v1", "events"); err != nil {
+		return 0, err
+	}
+	if len(page.Events) > 0 {
+		return page.Events[0].Position, nil
+	}
+	return page.Next, nil
 }
 
 // errEnough ends a watch that has printed what was asked for.

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,21 +27,26 @@ const (
 // follow calls each for every event from position from on that passes the filter in query, in order and each once, and
 // goes on across lost connections and restarts of the projector, which it reports to progress. It returns nil when ctx
 // ends, each's error, why the first connection could not be made, or that the log no longer reaches back to what comes
-// next.
+// next, or is another one.
 func (c *client) follow(ctx context.Context, progress io.Writer, from uint64, query url.Values, each func(event) error) error {
 	opened, lost, pause := false, false, streamPauseMin
-	connected := func() {
+	asked := maps.Clone(query)
+	if asked == nil {
+		asked = url.Values{}
+	}
+	connected := func(log string) {
+		setUnlessEmpty(asked, "log", log)
 		if lost {
 			fmt.Fprintf(progress, "connected again, going on at position %d\n", from)
 		}
 		opened, lost, pause = true, false, streamPauseMin
 	}
 	for {
-		err := c.stream(ctx, from, query, connected, func(e event) error {
+		err := c.stream(ctx, from, asked, connected, func(e event) error {
 			from = e.Position + 1
 			return each(e)
 		})
-		own, ended := new(eachError), new(endError)
+		own, refused := new(eachError), new(refusedError)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -47,7 +54,7 @@ func (c *client) follow(ctx context.Context, progress io.Writer, from uint64, qu
 			return own.err
 		case !opened:
 			return c.inTime(ctx, err)
-		case errors.As(err, &ended) && ended.problem.name() == "history-incomplete":
+		case errors.As(err, &refused) && slices.Contains([]string{"history-incomplete", "log-replaced"}, refused.problem.name()):
 			return err
 		case !lost:
 			fmt.Fprintf(progress, "%v; trying again\n", err)
@@ -68,12 +75,6 @@ var (
 	errSilent = fmt.Errorf("nothing came for %v, not even a sign of life", streamSilenceMax)
 )
 
-// endError is why the server ended a stream.
-type endError struct{ problem problem }
-
-func (e *endError) Error() string { return e.problem.err().Error() }
-func (e *endError) Unwrap() error { return e.problem.err() }
-
 // eachError is an error of the caller's function, in contrast to the stream's.
 type eachError struct{ err error }
 
@@ -81,7 +82,7 @@ func (e *eachError) Error() string { return e.err.Error() }
 
 // stream is one connection of follow.
 func (c *client) stream(
-	ctx context.Context, from uint64, query url.Values, connected func(), each func(event) error,
+	ctx context.Context, from uint64, query url.Values, connected func(log string), each func(event) error,
 ) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -91,7 +92,7 @@ func (c *client) stream(
 		return err
 	}
 	defer response.Body.Close()
-	connected()
+	connected(response.Header.Get("Rollcall-Log"))
 	silence := time.AfterFunc(streamSilenceMax, func() { cancel(errSilent) })
 	defer silence.Stop()
 
@@ -130,7 +131,7 @@ func deliver(name, data string, each func(event) error) error {
 		if err := json.Unmarshal([]byte(data), &p); err != nil {
 			return fmt.Errorf("%w: %w", errLost, err)
 		}
-		return &endError{p}
+		return &refusedError{p}
 	}
 	e := event{raw: []byte(data)}
 	if err := json.Unmarshal(e.raw, &e); err != nil {

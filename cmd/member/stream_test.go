@@ -15,6 +15,9 @@ import (
 	"rollcall/infra/cli"
 )
 
+// another is the answer that the log is not the one that was read before.
+const another = "another log"
+
 // scripted answers the nth request for a stream with the nth text and then closes the connection; once there is no text
 // left it refuses. It keeps what every request asked to resume after.
 type scripted struct {
@@ -29,6 +32,12 @@ func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	n := len(s.resumed)
 	s.resumed = append(s.resumed, r.Header.Get("Last-Event-ID"))
+	if n < len(s.answers) && s.answers[n] == another {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusConflict)
+		fmt.Fprintf(w, `{"type":"urn:rollcall:problem:log-replaced","title":"Another","detail":"not %s"}`, r.URL.Query().Get("log"))
+		return
+	}
 	if n >= len(s.answers) || s.answers[n] == "" {
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -36,6 +45,7 @@ func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Rollcall-Log", "the log")
 	fmt.Fprint(w, s.answers[n])
 }
 
@@ -101,14 +111,19 @@ func TestFollowEnds(t *testing.T) {
 			frame(5) + "event: end\ndata: {\"type\":\"urn:rollcall:problem:history-incomplete\",\"title\":\"Gone\"}\n\n",
 		}, cli.ExitStale},
 		{"when an event cannot be read", []string{"data: no JSON\n\n"}, cli.ExitFailed},
+		{"when the log is another", []string{frame(5), another}, cli.ExitStale},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &scripted{answers: c.answers}
-			if _, _, err := s.follow(t); err == nil || cli.ExitCode(err) != c.want {
+			_, _, err := s.follow(t)
+			if err == nil || cli.ExitCode(err) != c.want {
 				t.Errorf("error %v, status %d, want %d", err, cli.ExitCode(err), c.want)
 			}
-			if len(s.resumed) != 1 {
-				t.Errorf("%d requests, want 1", len(s.resumed))
+			if c.answers[len(c.answers)-1] == another && !strings.Contains(err.Error(), "not the log") {
+				t.Errorf("it did not say which log it had read: %v", err)
+			}
+			if len(s.resumed) != len(c.answers) {
+				t.Errorf("%d requests, want %d", len(s.resumed), len(c.answers))
 			}
 		})
 	}

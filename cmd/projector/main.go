@@ -33,7 +33,7 @@ func newRoot() *cobra.Command {
 		Long: `projector reads the log of a cluster and serves what follows from it: who is alive, since when, and on whose word.
 
 Every flag can also be set as ROLLCALL_<FLAG> in the environment and in a file given by --config.
-Exit status: 0 ok, 1 failed, 2 usage, 4 history incomplete.`,
+Exit status: 0 ok, 1 failed, 2 usage, 3 not found, 4 stale or incomplete, 5 timeout.`,
 	}
 	root.AddCommand(newRun(), newProvision(), newVerify(), newStatus(), newRebuild())
 	return root

@@ -154,6 +154,7 @@ func testThrough(t *testing.T, open Open) {
 		"none":                        {events.Filter{}, events.From{Position: 5, Through: 4}, nil},
 		"from now":                    {events.Filter{}, events.From{Now: true, Through: 7}, nil},
 		"from a time":                 {events.Filter{}, events.From{Time: first.Stored, Through: 2}, []uint64{1, 2}},
+		"from a time to come":         {events.Filter{}, events.From{Time: first.Stored.Add(time.Hour), Through: 7}, nil},
 		"of a node":                   {events.Filter{Node: "n1"}, events.From{Position: 2, Through: 4}, []uint64{3, 4}},
 		"of a node, up to another's":  {events.Filter{Node: "n1"}, events.From{Through: 5}, []uint64{1, 3, 4}},
 		"of a node, with none behind": {events.Filter{Node: "n1"}, events.From{Through: 7}, []uint64{1, 3, 4, 6}},

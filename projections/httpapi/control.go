@@ -14,6 +14,9 @@ import (
 	"rollcall/projections/projector"
 )
 
+// servicesView is a view with a name and without a state: what can be called is read off the registry.
+const servicesView = "services"
+
 // control does to the views what the path says. All views are folded together and stand at one position, so what is done
 // to one of them is done to all.
 func (a *api) control(w http.ResponseWriter, r *http.Request) error {
@@ -21,7 +24,7 @@ func (a *api) control(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	name, action := r.PathValue("name"), r.PathValue("action")
-	if !slices.ContainsFunc(projections.Versions(), func(v projections.Version) bool { return v.Name == name }) {
+	if name != servicesView && !slices.ContainsFunc(projections.Versions(), func(v projections.Version) bool { return v.Name == name }) {
 		return problemf(http.StatusNotFound, "no-such-projection", "There is no such projection",
 			"%.40q is not one of those that /v1/projections lists", name)
 	}

@@ -73,7 +73,7 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	from, err := position(query, "from")
+	at, _, err := positionOrTime(query, "from")
 	if err != nil {
 		return err
 	}
@@ -86,6 +86,10 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), logReadMax)
 	defer cancel()
+	from, err := a.p.From(ctx, at)
+	if err != nil {
+		return err
+	}
 	page, next, err := a.p.Page(ctx, filter, from, limit)
 	if err != nil {
 		return err
@@ -111,7 +115,7 @@ func (a *api) describe(s projector.Status) answer {
 
 func parseLimit(query map[string][]string) (int, error) {
 	s, err := single(query, "limit")
-	if err != nil || s == "" {
+	if err != nil || len(query["limit"]) == 0 {
 		return pageDefault, err
 	}
 	n, perr := strconv.Atoi(s)

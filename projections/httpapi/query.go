@@ -51,7 +51,7 @@ func single(query url.Values, name string) (string, error) {
 // position reads a parameter that is a log position; 0 when it was not given.
 func position(query url.Values, name string) (uint64, error) {
 	s, err := single(query, name)
-	if err != nil || s == "" {
+	if err != nil || !query.Has(name) {
 		return 0, err
 	}
 	n, perr := strconv.ParseUint(s, 10, 64)
@@ -64,14 +64,18 @@ func position(query url.Values, name string) (uint64, error) {
 // positionMax leaves room for the position after it.
 const positionMax = 1 << 62
 
-// instant reads a parameter that is a position or a time.
+// instant reads a parameter that is a position or a time of the past.
 func instant(query url.Values, name string) (at projector.At, given bool, err error) {
+	if query.Has(name) && query.Has("min_position") {
+		return at, false, badParam(name, "it cannot go with min_position: one asks for the past, the other for the future")
+	}
+	return positionOrTime(query, name)
+}
+
+func positionOrTime(query url.Values, name string) (at projector.At, given bool, err error) {
 	s, err := single(query, name)
 	if err != nil || !query.Has(name) {
 		return at, false, err
-	}
-	if query.Has("min_position") {
-		return at, false, badParam(name, "it cannot go with min_position: one asks for the past, the other for the future")
 	}
 	if !strings.ContainsAny(s, "-:") {
 		n, perr := position(query, name)
@@ -111,9 +115,9 @@ func (f nodeFilter) match(n *projections.Node) bool {
 	return (len(f.states) == 0 || slices.Contains(f.states, n.State)) && f.tags.Match(n.Tags)
 }
 
-// eventFilter reads node=, group= and kind=.
+// eventFilter reads node=, group=, author= and kind=.
 func eventFilter(query url.Values) (f events.Filter, err error) {
-	for name, into := range map[string]*string{"node": &f.Node, "group": &f.Group} {
+	for name, into := range map[string]*string{"node": &f.Node, "group": &f.Group, "author": &f.Author} {
 		if *into, err = single(query, name); err != nil {
 			return f, err
 		}

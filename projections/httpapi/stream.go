@@ -20,9 +20,16 @@ const streamRest = 50 * time.Millisecond
 // retryMillis is how long a client that was cut off waits before it comes back.
 const retryMillis = 1000
 
+// logHeader names the log whose positions a stream has.
+const logHeader = "Rollcall-Log"
+
 // stream sends events as they are folded: id is the position, event the kind, data what /v1/events has in its list.
 func (a *api) stream(w http.ResponseWriter, r *http.Request) error {
-	filter, from, err := streamStart(r)
+	filter, err := eventFilter(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	from, err := a.streamFrom(r)
 	if err != nil {
 		return err
 	}
@@ -34,6 +41,7 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request) error {
 			"%d streams are open, which is as many as there may be; try again later", a.cfg.Streams).again()
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set(logHeader, a.p.Status().Identity)
 	if r.Method == http.MethodHead {
 		return nil
 	}
@@ -53,27 +61,46 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// streamStart reads where to start and what to send. Last-Event-ID, which a browser sends by itself when it comes
-// back, goes before from=. Position 0 is the next event to come.
-func streamStart(r *http.Request) (events.Filter, uint64, error) {
+// streamFrom returns where to start; 0 is the next event to come. Last-Event-ID, which a browser sends by itself when it comes
+// back, goes before from=. Positions of another log mean nothing in this one, and would pass over what happened in it.
+func (a *api) streamFrom(r *http.Request) (uint64, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), logReadMax)
+	defer cancel()
 	query := r.URL.Query()
-	filter, err := eventFilter(query)
+	at, given, err := positionOrTime(query, "from")
 	if err != nil {
-		return filter, 0, err
+		return 0, err
 	}
-	from, err := position(query, "from")
+	log, err := single(query, "log")
 	if err != nil {
-		return filter, 0, err
+		return 0, err
 	}
-	if last := r.Header.Get("Last-Event-ID"); last != "" {
-		n, perr := strconv.ParseUint(last, 10, 64)
-		if perr != nil || n > positionMax {
-			return filter, 0, problemf(http.StatusBadRequest, "bad-last-event-id", "Last-Event-ID cannot be read",
-				"%.40q is not a position; send the id of the last event that was seen, or leave the header out", last)
-		}
-		from = n + 1
+	if identity := a.p.Status().Identity; log != "" && identity != "" && log != identity {
+		return 0, replaced("the log that is read here is %s, not %.80q", identity, log)
 	}
-	return filter, from, nil
+	last := r.Header.Get("Last-Event-ID")
+	switch {
+	case last == "" && given:
+		return a.p.From(ctx, at)
+	case last == "":
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(last, 10, 64)
+	if err != nil || n > positionMax {
+		return 0, problemf(http.StatusBadRequest, "bad-last-event-id", "Last-Event-ID cannot be read",
+			"%.40q is not a position; send the id of the last event that was seen, or leave the header out", last)
+	}
+	// The views may be behind; the log is not. While it does not answer nobody can tell, and nothing is passed over either.
+	if info, err := a.p.Log().Info(ctx); err == nil && n > info.Last {
+		return 0, replaced("it ends at position %d, before %d, which was read", info.Last, n)
+	}
+	return n + 1, nil
+}
+
+func replaced(format string, args ...any) *problem {
+	p := problemf(http.StatusConflict, "log-replaced", "That is another log", format, args...)
+	p.Detail += "; what was read before means nothing here: read it again from its beginning"
+	return p
 }
 
 // pump moves events from the views to the client until one of them ends. It sends what there is, rests, and sends what has

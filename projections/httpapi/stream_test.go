@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -164,6 +165,65 @@ func TestI10StreamResumesWithoutGapOrRepeat(t *testing.T) {
 		if p != uint64(i+1) {
 			t.Fatalf("event %d is #%d: %v", i+1, p, got)
 		}
+	}
+}
+
+// Who has read another log than the one that is served would pass over what happened in this one, and is told so (I10).
+func TestStreamOfAnotherLogIsRefused(t *testing.T) {
+	w := newWorld(t, nil)
+	w.episode()
+	info, err := w.log.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := "/v1/events/stream?log=" + url.QueryEscape(info.Identity)
+	if r := w.do(http.MethodHead, path, nil); r.status != http.StatusOK || r.header.Get("Rollcall-Log") != info.Identity {
+		t.Errorf("the same log: %d %v", r.status, r.header)
+	}
+	if f := w.open(path, "Last-Event-ID", "7").next(); f.comment != "from position 8" {
+		t.Errorf("behind the last event: %+v", f)
+	}
+	for path, last := range map[string]string{"/v1/events/stream": "8", "/v1/events/stream?log=x": "3"} {
+		r := w.do(http.MethodGet, path, nil, "Last-Event-ID", last)
+		if r.status != http.StatusConflict || r.body["type"] != "urn:rollcall:problem:log-replaced" {
+			t.Errorf("%s after %s: %d %s", path, last, r.status, r.raw)
+		}
+	}
+}
+
+// A time stands for the first event stored then or later.
+func TestEventsFromATime(t *testing.T) {
+	w := newWorld(t, nil)
+	w.episode()
+	type item struct {
+		Position uint64
+		Stored   string
+	}
+	var page struct {
+		Events []item
+		Next   uint64
+	}
+	list := func(query string) {
+		t.Helper()
+		page.Events = nil
+		if err := json.Unmarshal([]byte(w.get("/v1/events"+query).raw), &page); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list("")
+	at := url.QueryEscape(page.Events[3].Stored)
+	want := 1 + slices.IndexFunc(page.Events, func(e item) bool { return e.Stored == page.Events[3].Stored }) // whoever was stored in the same instant comes too
+	if list("?from=" + at); len(page.Events) != 8-want || page.Events[0].Position != uint64(want) {
+		t.Errorf("from %s: %+v, want %d first", at, page, want)
+	}
+	if f := w.open("/v1/events/stream?from=" + at).event(); f.id != strconv.Itoa(want) {
+		t.Errorf("stream from %s: %+v, want %d first", at, f, want)
+	}
+	if list("?from=2999-01-01T00:00:00Z"); len(page.Events) != 0 || page.Next != 8 {
+		t.Errorf("from a time to come: %+v", page)
+	}
+	if list("?author=n2"); len(page.Events) != 2 || page.Events[0].Position != 2 || page.Events[1].Position != 5 {
+		t.Errorf("by n2: %+v", page)
 	}
 }
 

@@ -230,6 +230,35 @@ func (p *Projector) outcome(node string, position uint64) *events.Outcome {
 	return out
 }
 
+// From returns the position from which on events are stored at the instant or later: its position, or of its time the position
+// of the first such event, which may be the next to come. It fails with what the log says.
+func (p *Projector) From(ctx context.Context, at At) (uint64, error) {
+	if at.Time.IsZero() {
+		return at.Position, nil
+	}
+	info, err := p.cfg.Log.Info(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if info.Last == 0 {
+		return 1, nil
+	}
+	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, events.From{Time: at.Time, Through: info.Last}) {
+		var bad *events.DecodeError
+		switch {
+		case errors.As(err, &bad):
+			return bad.Position, nil
+		case err != nil:
+			return 0, err
+		}
+		return rec.Position, nil
+	}
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	return info.Last + 1, nil
+}
+
 // Page returns at most limit (1 to PageMax) folded events that pass filter, from position from on (0 or 1: the first), and
 // the position from which the next page starts. A page may be short, even empty, before the end is reached: the end is
 // where next is above the view's position.
