@@ -67,7 +67,7 @@ type From struct {
 	Time     time.Time // first event stored at or after this time, when not zero
 	Now      bool      // only what is appended from now on
 	Through  uint64    // last position wanted, which the log reaches already (see Info), when not 0; nothing behind it is read
-	Seen     Mark      // what the reader has read of this log, by an earlier subscription; zero: nothing
+	Seen     Mark      // what the reader has read of this log, by an earlier subscription; zero: the event before the first one wanted
 }
 
 // Mark is a place in a log: an event's position, and when the log stored it there, to the nanosecond. A log that was deleted

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"rollcall/events"
 	"rollcall/events/jslog"
@@ -34,6 +35,16 @@ func TestRestoredLogEndsSubscription(t *testing.T) {
 		follow(t, log, events.Filter{Node: "n1"}, events.From{Position: 2}),
 	}
 	last = fill(t, log, "n1", last, 2)
+	// These read nothing before the copy takes the place of the log, and begin where it is not the log any more.
+	feeds = append(feeds,
+		follow(t, log, events.Filter{}, events.From{Now: true}),
+		follow(t, log, events.Filter{}, events.From{Position: last + 1}),
+		follow(t, log, events.Filter{}, events.From{Time: time.Now().Add(time.Hour)}))
+	_, js := plain(t, srv.URL())
+	eventually(t, "all read", func() bool {
+		stream, err := js.Stream(bounded(t), events.StreamName(cluster))
+		return err == nil && stream.CachedInfo().State.Consumers == len(feeds)
+	})
 	for position := uint64(1); position <= last; position++ {
 		feeds[0].want(t, position)
 		if position > 1 {

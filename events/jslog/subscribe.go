@@ -202,16 +202,31 @@ func (r *reader) behind(info *jetstream.StreamInfo) bool {
 	return info.Config.Replicas > 1 && time.Since(r.short) < r.log.cfg.CatchUp
 }
 
-// begin makes a position of what the subscription was asked to start from.
+// begin makes a position of what the subscription was asked to start from, and remembers the event before it as if it had been read:
+// a reader that has read nothing yet knows the log by it.
 func (r *reader) begin(ctx context.Context, k *link, info *jetstream.StreamInfo) error {
 	switch {
 	case r.from.Now:
 		r.next = info.State.LastSeq + 1
 	case !r.from.Time.IsZero():
-		return r.beginAt(ctx, k, info)
+		if err := r.beginAt(ctx, k, info); err != nil {
+			return err
+		}
 	default:
 		r.next = max(1, r.from.Position)
 	}
+	before := r.next - 1
+	if r.seen.Position > 0 || before < max(1, info.State.FirstSeq) || before > info.State.LastSeq {
+		return nil
+	}
+	m, err := r.log.get(ctx, k, messageGet{Sequence: before})
+	switch {
+	case errors.Is(err, events.ErrNotFound): // what was deleted is nothing to know the log by
+		return nil
+	case err != nil:
+		return err
+	}
+	r.seen = events.Mark{Position: before, Stored: m.Time}
 	return nil
 }
 

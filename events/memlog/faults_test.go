@@ -256,6 +256,39 @@ func TestRestore(t *testing.T) {
 	})
 }
 
+// I10: who has read nothing yet knows the log by the event before the first that it would read.
+func TestRestoreBehindWhoWaits(t *testing.T) {
+	for name, from := range map[string]events.From{
+		"now": {Now: true}, "next": {Position: 4}, "later": {Time: time.Now().Add(100 * 365 * 24 * time.Hour)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := memlog.New("c")
+				for _, node := range []string{"n1", "n2", "n3"} {
+					mustAppend(t, log, node, 0)
+				}
+				var last error
+				go func() {
+					for _, err := range log.Subscribe(t.Context(), events.Filter{}, from) {
+						last = err
+					}
+				}()
+				synctest.Wait()
+				log.SetAvailable(false) // so that the copy is longer when it is looked at
+				log.Restore(1)
+				for range 3 {
+					log.Inject("rollcall.c.node.n1.observer.accused", []byte("{}"))
+				}
+				log.SetAvailable(true)
+				synctest.Wait()
+				if !errors.Is(last, events.ErrReplaced) {
+					t.Errorf("subscription ends with %v, want ErrReplaced", last)
+				}
+			})
+		})
+	}
+}
+
 // TestFromTimeToCome: what is stored before the time asked for is not yielded, though it is stored later than now.
 func TestFromTimeToCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -60,6 +60,9 @@ func (l *Log) start(ctx context.Context, from events.From) (place, error) {
 		i := sort.Search(len(l.stored), func(i int) bool { return !l.stored[i].stored.Before(from.Time) })
 		p.next = uint64(i) + 1
 	}
+	if before := p.next - 1; p.seen.Position == 0 && before >= l.first && before <= uint64(len(l.stored)) {
+		p.seen = events.Mark{Position: before, Stored: l.stored[before-1].stored}
+	}
 	return p, l.goesOn(p)
 }
 
