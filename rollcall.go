@@ -329,8 +329,17 @@ type Status struct {
 	NotAccepting error // why the outbox takes no more; nil while it does
 }
 
-// SetTags replaces the member's tags. It changes nothing and fails with ErrMinority while the member is read-only, and with
-// outbox.ErrFull while the outbox takes nothing: the log would not hear of them for now.
+// ErrUnrecorded is an error of SetTags: this member has its new tags and tells the others, but they are not on its disk yet. What
+// cannot be kept is remembered and kept later, as long as the process lives.
+var ErrUnrecorded = errors.New("the tags are changed, and not on disk yet")
+
+// SetTags replaces the member's tags, and returns when the change is on disk: the log will hear of it, whatever becomes of this
+// process. A member that has not joined yet, or that stays away for a while (Status.ReturnsIn), has nothing on disk: it says its
+// tags when it joins or comes back.
+//
+// It changes nothing and fails with ErrMinority while the member is read-only, and with outbox.ErrFull while the outbox takes
+// nothing: the log would not hear of them for now. It fails with ErrUnrecorded when the disk refuses them all the same, or ctx ends
+// before it has them.
 func (m *Member) SetTags(ctx context.Context, tags map[string]string) error {
 	if err := m.ReadOnly(); err != nil {
 		return err
@@ -338,7 +347,17 @@ func (m *Member) SetTags(ctx context.Context, tags map[string]string) error {
 	if err := m.box.Accepting(); errors.Is(err, outbox.ErrFull) {
 		return fmt.Errorf("rollcall: member %s: tags are not changed: %w", m.opt.ID, err)
 	}
-	return m.agent.SetTags(ctx, swim.NewTags(tags))
+	if err := m.agent.SetTags(ctx, swim.NewTags(tags)); err != nil {
+		return err
+	}
+	err := m.agent.Recorded(ctx)
+	if err == nil && m.rec.Stats().Owed > 0 {
+		err = outbox.ErrFull
+	}
+	if err != nil {
+		return fmt.Errorf("rollcall: member %s: %w: %w", m.opt.ID, ErrUnrecorded, err)
+	}
+	return nil
 }
 
 // Pause makes the member stand still like a stopped process, until the returned function is called. For development and

@@ -205,6 +205,31 @@ func TestJoinAndLeave(t *testing.T) {
 	})
 }
 
+// I1: whoever is told that tags are changed may die at once, with the log away: the change is on disk.
+func TestSetTagsReturnsWhenOnDisk(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(h *house) {
+		n1 := h.join(h.options("n1"))
+		h.drained(n1)
+		h.log.SetAvailable(false)
+		for n := 1; n <= 50; n++ {
+			if err := n1.SetTags(h.bounded(), map[string]string{"n": fmt.Sprint(n)}); err != nil {
+				h.t.Fatal(err)
+			}
+			if kept := n1.Status().Outbox; kept != n {
+				h.t.Fatalf("after %d changes the outbox has %d", n, kept)
+			}
+		}
+		ctx, cancel := context.WithCancel(h.t.Context())
+		cancel()
+		if err := n1.SetTags(ctx, nil); err == nil {
+			h.t.Error("SetTags under a context that has ended says that it is on disk")
+		}
+		h.log.SetAvailable(true)
+		h.drained(n1)
+	})
+}
+
 // A crash is one to the others; a Close tells them at least that the connection ended.
 func TestKillIsNoticed(t *testing.T) {
 	t.Parallel()

@@ -74,8 +74,11 @@ func (a *memberAPI) tags(w http.ResponseWriter, _ *http.Request) {
 	a.answer(w, memberTags{a.member.ID(), tags})
 }
 
-func (a *memberAPI) answer(w http.ResponseWriter, value any) {
+func (a *memberAPI) answer(w http.ResponseWriter, value any) { a.answerAs(http.StatusOK, w, value) }
+
+func (a *memberAPI) answerAs(status int, w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(value) // a client that is gone needs no answer
 }
 
@@ -120,7 +123,8 @@ func (a *memberAPI) changeTags(w http.ResponseWriter, r *http.Request) {
 	a.setTags(w, r, tags)
 }
 
-// setTags answers 504 when the member does not come to it in time: the change is then still on its way.
+// setTags answers 200 when the change is on disk, 202 when the member has it and its disk has not, and 504 when the member does not
+// come to it in time: it is then still on its way.
 func (a *memberAPI) setTags(w http.ResponseWriter, r *http.Request, tags map[string]string) {
 	if err := swim.NewTags(tags).Validate(); err != nil {
 		refuse(w, http.StatusBadRequest, "bad-body", "These are no tags that a member may have", err)
@@ -128,13 +132,26 @@ func (a *memberAPI) setTags(w http.ResponseWriter, r *http.Request, tags map[str
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), setTagsPatience)
 	defer cancel()
+	untold := a.untold()
 	switch err := a.member.SetTags(ctx, tags); {
+	case errors.Is(err, rollcall.ErrUnrecorded), err == nil && (untold || a.untold()):
+		a.answerAs(http.StatusAccepted, w, memberTags{a.member.ID(), tags})
 	case errors.Is(err, context.DeadlineExceeded):
 		refuse(w, http.StatusGatewayTimeout, "timeout", "The tags are not changed yet, and may still change", err)
 	case err != nil:
 		refuse(w, http.StatusServiceUnavailable, "not-set", "The tags cannot be changed", err)
 	default:
 		a.answer(w, memberTags{a.member.ID(), tags})
+	}
+}
+
+// untold reports whether the member has its tags to itself: it has not joined, or stays away for a while.
+func (a *memberAPI) untold() bool {
+	select {
+	case <-a.member.Joined():
+		return a.member.Status().ReturnsIn > 0
+	default:
+		return true
 	}
 }
 

@@ -116,6 +116,20 @@ func TestTagsMayChangeAfterATimeout(t *testing.T) {
 	}
 }
 
+// What 200 says is on disk; who has not joined has nothing to say yet.
+func TestTagsBeforeJoining(t *testing.T) {
+	member, handler := newFamily(t).member("n1", func(o *rollcall.Options) {
+		o.Seeds = []string{"127.0.0.1:9"}
+	})
+	code, answer := askTags(t.Context(), handler, http.MethodPost, `{"set":{"zone":"a"}}`)
+	if want := `{"id":"n1","tags":{"role":"web","zone":"a"}}`; code != http.StatusAccepted || answer != want {
+		t.Errorf("%d %s, want 202 %s", code, answer, want)
+	}
+	if tags := member.Status().Self.Tags.Map(); tags["zone"] != "a" {
+		t.Errorf("the member has %v", tags)
+	}
+}
+
 // Whom nobody has let in yet takes no traffic, and no more does a read-only member on the smaller side of a partition; a
 // mass failure looks the same from inside.
 func TestNotReady(t *testing.T) {

@@ -74,7 +74,7 @@ func (c *control) ask(ctx context.Context, method, path string, body, value any)
 		return fmt.Errorf("%w: no member answers at %s: %s", err, c.http, cmp.Or(cli.Unreached(err), "give it --http there"))
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
+	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusAccepted {
 		return refusal(response)
 	}
 	if err := json.NewDecoder(io.LimitReader(response.Body, controlBodyMax)).Decode(value); err != nil {
