@@ -104,7 +104,7 @@ func (s *servers) torment(t *testing.T, all []*process) (kills, moves int) {
 func (s *servers) healthy(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
 	eventually(t, "all three servers have the whole stream", func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience/4) // a loaded machine takes seconds for an answer
 		defer cancel()
 		stream, err := js.Stream(ctx, events.StreamName(cluster))
 		if err != nil || stream.CachedInfo().Cluster == nil || stream.CachedInfo().Cluster.Leader == "" {

@@ -39,7 +39,7 @@ func (c *chaos) inspect(p *part) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.account.inspected(p.name, p.life.Load(), accepted, entries)
+	c.account.inspected(p.name, accepted, entries)
 }
 
 // settle waits until everybody is alive, members and projectors say the same and nobody has more to say, and ends the members.
@@ -57,7 +57,7 @@ func (c *chaos) settle() {
 func (c *chaos) agreed() {
 	c.t.Helper()
 	for _, m := range c.parts[aMember] {
-		eventually(c.t, m.name+" is of one mind with the projectors, and has said everything", func() error { return c.agrees(m) })
+		within(c.t, chaosPatience, m.name+" is of one mind with the projectors, and has said everything", func() error { return c.agrees(m) })
 	}
 }
 
@@ -118,7 +118,7 @@ func gauge(metrics, name string) string {
 type result struct {
 	accepted, waiting, agreed int // entries of outboxes: all, those on a disk at a kill, and those that the log had no use for
 	unsaid                    int // that came when everybody was ended, and are on a disk
-	answered, unkept          int // changes of tags: all, and those that a member was killed too soon to keep
+	answered                  int // changes of tags that members said they made
 	stored                    int
 	lost, twice, illegal      int
 }
@@ -127,7 +127,7 @@ type result struct {
 func (c *chaos) check() (r result) {
 	c.t.Helper()
 	var info events.Info
-	eventually(c.t, "the log says how far it reaches", func() (err error) {
+	within(c.t, chaosPatience, "the log says how far it reaches", func() (err error) {
 		info, err = c.watched.Info(c.t.Context())
 		return err
 	})
@@ -163,7 +163,7 @@ func (c *chaos) check() (r result) {
 		c.t.Error(text)
 	})
 	c.compare(info.Last)
-	eventually(c.t, "the subscriber is at the end of the log", func() error {
+	within(c.t, chaosPatience, "the subscriber is at the end of the log", func() error {
 		if seen := c.seen.Load(); seen < info.Last {
 			return fmt.Errorf("it is at %d, the end at %d", seen, info.Last)
 		}
@@ -177,7 +177,7 @@ func (c *chaos) compare(last uint64) {
 	c.t.Helper()
 	var sums [chaosProjectors]string
 	for i, p := range c.parts[aProjector] {
-		eventually(c.t, p.name+" shows a hash at the end of the log", func() error {
+		within(c.t, chaosPatience, p.name+" shows a hash at the end of the log", func() error {
 			position, sum, err := sumAt(p.api)
 			if err == nil && position != last {
 				err = fmt.Errorf("it is at %d, the end at %d", position, last)

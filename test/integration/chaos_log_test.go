@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -80,13 +79,16 @@ func (c *chaos) inbox(key string) string {
 	return jslog.Inbox(public)
 }
 
+// healthy waits until all servers are there with the whole log.
 func (c *chaos) healthy() {
 	c.t.Helper()
-	eventually(c.t, "all servers have the whole log", func() error {
-		ctx, cancel := context.WithTimeout(c.t.Context(), time.Second)
+	timeout := infoTimeoutMin
+	within(c.t, chaosPatience, "all servers have the whole log", func() error {
+		ctx, cancel := context.WithTimeout(c.t.Context(), timeout)
 		defer cancel()
 		stream, err := c.admin.Stream(ctx, events.StreamName(siteCluster))
 		if err != nil {
+			timeout = min(2*timeout, infoTimeoutMax)
 			return err
 		}
 		group := stream.CachedInfo().Cluster

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,8 +50,7 @@ type part struct {
 	api            string // of members and projectors: where it is asked
 	command        func() *exec.Cmd
 	stdout, stderr *transcript
-	process        *process     // nil while it is away
-	life           atomic.Int64 // 1 for the first
+	process        *process // nil while it is away
 }
 
 // add makes a part, which has no life yet.
@@ -68,7 +66,6 @@ func (c *chaos) add(kind int, name, api string, command func() *exec.Cmd) *part 
 // start gives a part a life. It does not wait until there is something to see of it.
 func (c *chaos) start(p *part) {
 	c.t.Helper()
-	p.life.Add(1)
 	cmd := p.command()
 	cmd.Stdout = p.stdout
 	if cmd.Stderr == nil {

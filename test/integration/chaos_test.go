@@ -30,6 +30,14 @@ const (
 	chaosQuorum     = chaosServers/2 + 1 // with fewer servers nobody gets anything into the log
 )
 
+// Servers that come back while the machine has much else to do take minutes: where a handshake takes longer than the two seconds that
+// they give it, they begin anew, and so they do with elections.
+const (
+	chaosPatience  = 5 * time.Minute
+	infoTimeoutMin = time.Second // who asks when there is no leader is never answered
+	infoTimeoutMax = 20 * time.Second
+)
+
 // How long it is until the next one goes or comes back: most often no time at all, sometimes long enough for the others to say
 // that it failed.
 const (
@@ -71,8 +79,8 @@ func TestChaos(t *testing.T) {
 	t.Logf("killed: %d members, %d of them while the log was away, %d projectors, %d servers; at most %d away at once; seed %d",
 		c.kills[aMember], c.unheard, c.kills[aProjector], c.kills[aServer], c.away, *chaosSeed)
 	t.Logf("%d events accepted by outboxes, %d of them waiting on disk at a kill, %d agreed with the log, %d about the end; %d changes of tags answered, "+
-		"%d of them not kept yet when their member was killed; %d events in the log; lost %d, twice %d, illegal %d",
-		r.accepted, r.waiting, r.agreed, r.unsaid, r.answered, r.unkept, r.stored, r.lost, r.twice, r.illegal)
+		"%d events in the log; lost %d, twice %d, illegal %d",
+		r.accepted, r.waiting, r.agreed, r.unsaid, r.answered, r.stored, r.lost, r.twice, r.illegal)
 	if r.lost+r.twice+r.illegal > 0 {
 		t.Error("the log lost something, has something twice or holds what does not follow")
 	}
@@ -212,10 +220,9 @@ func (c *chaos) talk() (stop func()) {
 				return
 			}
 			p := c.parts[aMember][n%chaosMembers]
-			life := p.life.Load()
 			body := fmt.Sprintf(`{"set":{%q:"%d"}}`, countTag, n)
-			if err := postJSON(c.t.Context(), p.api+"/v1/tags", strings.NewReader(body)); err == nil && p.life.Load() == life {
-				c.account.answered(p.name, life, n)
+			if err := postJSON(c.t.Context(), p.api+"/v1/tags", strings.NewReader(body)); err == nil {
+				c.account.answered(p.name, n)
 			}
 		}
 	}()

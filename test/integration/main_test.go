@@ -61,6 +61,12 @@ func report(err error) int {
 // eventually waits until hold returns nil, and fails with what it last said.
 func eventually(t *testing.T, what string, hold func() error) {
 	t.Helper()
+	within(t, patience, what, hold)
+}
+
+// within is eventually with another bound.
+func within(t *testing.T, patience time.Duration, what string, hold func() error) {
+	t.Helper()
 	deadline := time.After(patience)
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
