@@ -15,20 +15,25 @@ import (
 var errCut = errors.New("the subscription ended early")
 
 // compare reads what the bucket holds and remembers it for put. What is damaged, or at the position of its row not what
-// the row says, is remembered as worth nothing, so that put replaces it under the revision that was read here.
-func (m *Mirror) compare(ctx context.Context, bucket jetstream.KeyValue, all []*projections.Node) error {
+// the row says, is remembered as worth nothing, so that put replaces it under the revision that was read here. A node that the
+// views, at position, would have if it were in this log is taken out: it is of a log that was there before.
+func (m *Mirror) compare(ctx context.Context, bucket jetstream.KeyValue, all []*projections.Node, position uint64) error {
 	rows := make(map[string]*projections.Node, len(all))
 	for _, row := range all {
 		rows[row.ID] = row
 	}
 	identity := m.cfg.Projector.Status().Identity
 	m.written = make(map[string]mark, len(all))
+	var foreign []jetstream.KeyValueEntry
 	err := each(ctx, bucket, func(entry jetstream.KeyValueEntry) error {
 		row, ok := rows[entry.Key()]
-		if !ok {
-			return nil // a node that the views do not know yet, or a key of somebody else
-		}
 		held := markOf(entry)
+		if !ok {
+			if identity != "" && held.id == entry.Key() && (held.identity != identity || held.position <= position) {
+				foreign = append(foreign, entry)
+			}
+			return nil // else a node that the views do not know yet, or a key of somebody else
+		}
 		if held.identity == identity && held.position == row.LastPosition {
 			want, err := encode(row, identity)
 			if err != nil {
@@ -43,6 +48,15 @@ func (m *Mirror) compare(ctx context.Context, bucket jetstream.KeyValue, all []*
 	})
 	if err != nil {
 		return fmt.Errorf("read bucket %s: %w", bucket.Bucket(), err)
+	}
+	for _, entry := range foreign {
+		err := bucket.Delete(ctx, entry.Key(), jetstream.LastRevision(entry.Revision()))
+		switch {
+		case err == nil:
+			m.log.Warn("node taken out of the bucket: it is not in this log", "node", entry.Key())
+		case !conflicts(err): // with whoever wrote it meanwhile, and knows better
+			return fmt.Errorf("take node %s out of bucket %s: %w", entry.Key(), bucket.Bucket(), err)
+		}
 	}
 	return nil
 }

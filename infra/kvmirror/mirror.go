@@ -91,6 +91,7 @@ type mark struct {
 	revision uint64
 	position uint64 // 0: nothing that is worth keeping
 	identity string
+	id       string // of the node, as the value says it
 }
 
 // New returns a mirror that does nothing until Run.
@@ -144,7 +145,7 @@ func (m *Mirror) mirror(ctx context.Context, inStep func()) error {
 		position := m.cfg.Projector.Position()
 		var all []*projections.Node
 		m.cfg.Projector.View(func(v *projections.Views) { all = v.Registry.Nodes() })
-		if err := m.compare(ctx, bucket, all); err != nil {
+		if err := m.compare(ctx, bucket, all, position); err != nil {
 			return err
 		}
 		for _, n := range all {
@@ -254,7 +255,7 @@ func (m *Mirror) put(ctx context.Context, bucket jetstream.KeyValue, row *projec
 	for range attemptsMax {
 		revision, err := write(ctx, bucket, row.ID, value, known.revision)
 		if err == nil {
-			m.written[row.ID] = mark{revision, row.LastPosition, identity}
+			m.written[row.ID] = mark{revision, row.LastPosition, identity, row.ID}
 			return nil
 		}
 		if !conflicts(err) {
@@ -319,5 +320,5 @@ func markOf(entry jetstream.KeyValueEntry) mark {
 	if json.Unmarshal(entry.Value(), &n) != nil {
 		n = Node{}
 	}
-	return mark{entry.Revision(), n.Position, n.Log}
+	return mark{entry.Revision(), n.Position, n.Log, n.ID}
 }

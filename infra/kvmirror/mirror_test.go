@@ -319,6 +319,42 @@ func TestComparingWritesNothingTwice(t *testing.T) {
 	}
 }
 
+// A node of a log that is no more must not stay alive in the bucket for ever; whoever else has keys there keeps them.
+func TestNodesOfAnotherLogAreTakenOut(t *testing.T) {
+	w := newWorld(t)
+	w.say(events.Joined, "n1", 1)
+	w.say(events.Joined, "n2", 1)
+	p := w.projector()
+	stop := w.mirror(p)
+	w.until("both nodes", func() bool {
+		_, first := w.read("n1")
+		_, second := w.read("n2")
+		return first && second
+	})
+	stop()
+	for key, value := range map[string]string{
+		"gone":    `{"id":"gone","state":"alive","position":7,"log":"another"}`,
+		"lost":    `{"id":"lost","state":"alive","position":2,"log":"` + p.Status().Identity + `"}`, // the views have passed 2
+		"coming":  `{"id":"coming","state":"alive","position":99,"log":"` + p.Status().Identity + `"}`,
+		"foreign": `{"id":"other"}`,
+	} {
+		if _, err := w.bucket().PutString(t.Context(), key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.mirror(p)
+	w.until("those of another log are out", func() bool {
+		_, gone := w.read("gone")
+		_, lost := w.read("lost")
+		return !gone && !lost
+	})
+	for _, key := range []string{"n1", "n2", "coming", "foreign"} {
+		if _, there := w.read(key); !there {
+			t.Errorf("%s is not there any more", key)
+		}
+	}
+}
+
 func TestConfigIsRefused(t *testing.T) {
 	p, err := projector.Open(projector.Config{Log: memlog.New("test"), Cluster: "test"})
 	if err != nil {
