@@ -27,6 +27,8 @@ var update = flag.Bool("update", false, "rewrite the views in testdata with what
 //	resign <group> by <author>                                    fold that the director gives the group up
 //	later <seconds>                                               let time pass between two events, which are a second apart
 //	reload                                                        encode and decode the views
+//	mark                                                          remember the views as they are
+//	account [<node>]                                              show the account of a node, or of all, since the mark
 //	registry | timeline <node> | rejected | group <name>          show a view
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
@@ -72,6 +74,14 @@ type script struct {
 	views *projections.Views
 	n     uint64
 	later time.Duration
+
+	marked   *projections.Views // nil: none
+	markedAt time.Time
+}
+
+// now is when the log accepts the event that is the latest, and what time let pass since.
+func (s *script) now() time.Time {
+	return time.Date(2026, 3, 1, 12, 0, int(s.n), 5_000_000, time.UTC).Add(s.later)
 }
 
 func (s *script) run(input string) string {
@@ -86,6 +96,10 @@ func (s *script) run(input string) string {
 			out = append(out, showRegistry(s.views)...)
 		case "timeline":
 			out = append(out, showTimeline(s.views, word[1])...)
+		case "mark":
+			s.marked, s.markedAt = s.views.Freeze(), s.now()
+		case "account":
+			out = append(out, s.showAccount(word[1:]))
 		case "rejected":
 			out = append(out, showRejected(s.views)...)
 		case "group":
@@ -127,8 +141,8 @@ func (s *script) fold(word []string) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	at := time.Date(2026, 3, 1, 12, 0, int(s.n), 0, time.UTC).Add(s.later)
-	rec := events.Recorded{Position: s.n, Stored: at.Add(5 * time.Millisecond), Event: events.Event{
+	at := s.now().Add(-5 * time.Millisecond)
+	rec := events.Recorded{Position: s.n, Stored: s.now(), Event: events.Event{
 		ID: fmt.Sprintf("00000000-0000-7000-8000-%012d", s.n), Kind: events.Kind(word[0]), Cluster: "test", Node: word[1],
 		Author: word[3], Incarnation: incarnation, Time: at,
 	}}
@@ -213,7 +227,7 @@ func showTimeline(v *projections.Views, id string) []string {
 	if !ok {
 		return []string{"no history"}
 	}
-	out := []string{fmt.Sprintf("older %d, flaps %d, failed %d", h.Older, h.Flaps, h.Failed)}
+	out := []string{fmt.Sprintf("older %d, flaps %d, failed %d", h.Older, h.Flaps, h.Failures)}
 	for _, e := range h.Entries {
 		line := fmt.Sprintf("#%d %s %s by %s at %d: %s",
 			e.Position, e.Time.Format(time.TimeOnly), e.Kind, e.Author, e.Incarnation, outcome(e.Outcome))
@@ -223,6 +237,27 @@ func showTimeline(v *projections.Views, id string) []string {
 		out = append(out, line)
 	}
 	return out
+}
+
+// showAccount shows the account of a node, or of all of them.
+func (s *script) showAccount(nodes []string) string {
+	var sum projections.Account
+	for id, a := range s.views.Timeline.Accounts(s.now()) {
+		if len(nodes) > 0 && nodes[0] != id {
+			continue
+		}
+		if s.marked != nil {
+			before, _ := s.marked.Timeline.Account(id, s.markedAt)
+			a.Sub(&before)
+		}
+		sum.Add(&a)
+	}
+	text := fmt.Sprintf("up %d of %d ms, suspicions %d, false %d, failures %d, flaps %d", sum.UpMillis, sum.KnownMillis,
+		sum.Suspicions, sum.FalseSuspicions, sum.Failures, sum.Flaps)
+	if d := sum.Detected; d.Count() > 0 {
+		text += fmt.Sprintf(", %d detected: mean %v, half within %v, all within %v", d.Count(), d.Mean(), d.Percentile(50), d.Percentile(100))
+	}
+	return text
 }
 
 func showRejected(v *projections.Views) []string {

@@ -42,10 +42,9 @@ func entryOf(rec *events.Recorded) Entry {
 
 // Tally is what the timeline counts of one node, over all its events.
 type Tally struct {
-	Kept   int    // events whose entries are kept, at most HistoryMax
-	Older  uint64 // events before those
-	Flaps  uint64 // times the node answered a suspicion or a verdict and was alive again
-	Failed uint64 // verdicts
+	Kept  int    // events whose entries are kept, at most HistoryMax
+	Older uint64 // events before those
+	Counts
 }
 
 // History is what the timeline keeps of one node. It is the caller's.
@@ -69,7 +68,7 @@ func (h *History) Complete(rec *events.Recorded) bool {
 	return false
 }
 
-// Timeline keeps every node's history.
+// Timeline keeps every node's history, and adds up its account.
 //
 // A history is held as it is written into a snapshot, and made into entries when somebody asks: at a hundred events a
 // node that is a quarter of the memory, nothing for the garbage collector to look through, and snapshots at the speed of
@@ -78,14 +77,16 @@ type Timeline struct {
 	tracks   table[track]
 	outcomes []events.Outcome // numbered, in the order in which they first came
 	number   map[events.Outcome]int
+	clock    uint64 // the latest time at which the log accepted an event, in milliseconds since 1970
 }
 
-const timelineVersion = 2
+const timelineVersion = 3
 
 // track is one node's history. What marks and bodies hold is never written to again; both only grow, and are moved when
 // they are full, so that copies may share them.
 type track struct {
 	Tally
+	ledger
 	bare   int    // of the first so many entries there is no body
 	base   uint64 // position before the first mark
 	last   uint64 // position of the last mark
@@ -105,12 +106,13 @@ func newTimeline() *Timeline { return &Timeline{number: make(map[events.Outcome]
 
 // freeze returns a timeline that stays as it is while t goes on, and cannot go on itself.
 func (t *Timeline) freeze() *Timeline {
-	return &Timeline{tracks: t.tracks.clone(), outcomes: t.outcomes}
+	return &Timeline{tracks: t.tracks.clone(), outcomes: t.outcomes, clock: t.clock}
 }
 
 // thaw returns a timeline that goes on from t, which is frozen.
 func (t *Timeline) thaw() *Timeline {
-	out := &Timeline{tracks: t.tracks.fork((*track).clip), outcomes: slices.Clone(t.outcomes), number: make(map[events.Outcome]int)}
+	out := newTimeline()
+	out.tracks, out.outcomes, out.clock = t.tracks.fork((*track).clip), slices.Clone(t.outcomes), t.clock
 	for n, o := range out.outcomes {
 		out.number[o] = n
 	}
@@ -175,15 +177,8 @@ func (t *Timeline) marksOf(k *track) func(yield func(mark) bool) {
 
 func (t *Timeline) apply(step *Step) {
 	k := t.tracks.ref(step.Recorded.Node)
-	if step.Outcome.Result == events.Applied {
-		switch step.Kind {
-		case events.Failed:
-			k.Failed++
-		case events.Refuted:
-			if step.Outcome.Before != step.Outcome.After { // else it answered what never reached the log
-				k.Flaps++
-			}
-		}
+	if step.Outcome.Before != step.Outcome.After {
+		k.turn(step, t.clock)
 	}
 	if k.Kept == 0 {
 		k.base, k.last = step.Position-1, step.Position-1

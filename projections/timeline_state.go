@@ -86,6 +86,7 @@ func readBody(rd *reader) Entry {
 
 // encode writes all of it; bare leaves the bodies out.
 func (t *Timeline) encode(w *writer, bare bool) {
+	w.uint(t.clock)
 	w.uint(uint64(len(t.outcomes)))
 	for _, o := range t.outcomes {
 		writeOutcome(w, o)
@@ -98,8 +99,11 @@ func (t *Timeline) encode(w *writer, bare bool) {
 		w.string(id)
 		w.uint(uint64(k.Kept))
 		w.uint(k.Older)
+		w.uint(k.Suspicions)
+		w.uint(k.FalseSuspicions)
+		w.uint(k.Failures)
 		w.uint(k.Flaps)
-		w.uint(k.Failed)
+		k.ledger.encode(w)
 		w.uint(uint64(k.bare))
 		w.uint(k.base)
 		w.bytes(k.marks)
@@ -110,6 +114,7 @@ func (t *Timeline) encode(w *writer, bare bool) {
 
 func decodeTimeline(rd *reader) *Timeline {
 	t := newTimeline()
+	t.clock = rd.uint()
 	for range rd.count() {
 		o := readOutcome(rd)
 		if _, twice := t.number[o]; twice || len(t.outcomes) == outcomesMax {
@@ -139,12 +144,19 @@ const bodyMax = 2 * events.BodyMax
 // decodeTrack reads a track and makes sure that there is one mark an entry and one body a mark. What a body says is
 // between the one who wrote it and the one who asks for it: a snapshot has a checksum.
 func (t *Timeline) decodeTrack(rd *reader) track {
-	k := track{Tally: Tally{Kept: int(rd.uint()), Older: rd.uint(), Flaps: rd.uint(), Failed: rd.uint()}}
+	k := track{Tally: Tally{Kept: int(rd.uint()), Older: rd.uint(), Counts: Counts{
+		Suspicions: rd.uint(), FalseSuspicions: rd.uint(), Failures: rd.uint(), Flaps: rd.uint(),
+	}}}
+	k.ledger = decodeLedger(rd)
 	k.bare = int(rd.uint())
 	k.base = rd.uint()
 	k.marks, k.bodies = rd.bytes(), rd.bytes()
-	if k.Kept < 1 || k.Kept > HistoryMax || k.bare < 0 || k.bare > k.Kept {
+	switch {
+	case k.Kept < 1 || k.Kept > HistoryMax || k.bare < 0 || k.bare > k.Kept:
 		rd.fail("history of no such length")
+		return k
+	case k.at > t.clock:
+		rd.fail("account ahead of the clock")
 		return k
 	}
 	marks, entries, here := reader{buf: k.marks}, 0, uint64(0)
@@ -163,4 +175,46 @@ func (t *Timeline) decodeTrack(rd *reader) track {
 		rd.fail("history in pieces")
 	}
 	return k
+}
+
+func (l *ledger) encode(w *writer) {
+	w.byte(byte(l.state))
+	w.uint(l.at)
+	w.uint(l.known)
+	w.uint(l.up)
+	if l.detected == nil {
+		w.uint(0)
+		return
+	}
+	used := 0
+	for _, n := range l.detected.classes {
+		used += int(min(n, 1))
+	}
+	w.uint(uint64(used))
+	for class, n := range l.detected.classes {
+		if n > 0 {
+			w.uint(uint64(class))
+			w.uint(uint64(n))
+		}
+	}
+	w.uint(l.detected.SumMillis)
+}
+
+func decodeLedger(rd *reader) ledger {
+	l := ledger{state: events.State(rd.byte()), at: rd.uint(), known: rd.uint(), up: rd.uint()}
+	used := rd.count()
+	if used == 0 {
+		return l
+	}
+	l.detected = &Delays{}
+	for next := uint64(0); used > 0; used-- {
+		class, n := rd.uint(), rd.uint()
+		if class < next || class >= delayClasses || n == 0 || n != uint64(uint32(n)) {
+			rd.fail("delays")
+			return l
+		}
+		l.detected.classes[class], next = uint32(n), class+1
+	}
+	l.detected.SumMillis = rd.uint()
+	return l
 }

@@ -100,6 +100,7 @@ func (v *Views) Apply(rec events.Recorded) (step Step, ok bool) {
 	step = Step{Recorded: rec, Outcome: v.roll.Apply(rec)}
 	step.Node, _ = v.roll.Node(rec.Node)
 	v.position, v.rolled, v.stored, v.live = rec.Position, rec.Position, rec.Stored.UTC(), v.roll.Live()
+	v.Timeline.pass(rec.Stored)
 	switch {
 	case rec.Group != "":
 		step.Outcome = v.Assignments.apply(&rec, v.roll)
@@ -119,6 +120,7 @@ func (v *Views) Reject(bad *events.DecodeError) bool {
 		return false
 	}
 	v.position, v.stored = bad.Position, bad.Stored.UTC()
+	v.Timeline.pass(bad.Stored)
 	reason := bad.Err.Error()
 	rej := Rejected{Position: bad.Position, Reason: reason[:min(len(reason), reasonMax)]}
 	if ev, err := events.ParseSubject(bad.Subject); err == nil && ev.Cluster == v.cluster {

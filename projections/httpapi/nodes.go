@@ -116,7 +116,7 @@ func (a *api) node(w http.ResponseWriter, r *http.Request) error {
 		return noNode(id)
 	}
 	detail := nodeDetail{
-		nodeJSON: renderNode(n, ans.asOf), LastPosition: n.LastPosition, Flaps: tally.Flaps, Failures: tally.Failed, Rejected: n.Rejected,
+		nodeJSON: renderNode(n, ans.asOf), LastPosition: n.LastPosition, Flaps: tally.Flaps, Failures: tally.Failures, Rejected: n.Rejected,
 	}
 	if n.SincePosition > 0 {
 		detail.Because = &because{Position: n.SincePosition, Kind: n.Kind, Author: n.By, Evidence: n.Evidence}
@@ -190,7 +190,7 @@ func (a *api) history(w http.ResponseWriter, r *http.Request) error {
 		Failures uint64      `json:"failures"`
 		Older    uint64      `json:"older"` // events before the first listed; /v1/events?node= has them
 		History  []entryJSON `json:"history"`
-	}{ans, id, h.Flaps, h.Failed, h.Older, entries})
+	}{ans, id, h.Flaps, h.Failures, h.Older, entries})
 }
 
 // complete reads from the log what a history as of an earlier instant does not have.
