@@ -25,7 +25,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected output of the scripts; read the diff")
 
 // patience bounds every wait: only what never comes reaches it.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // TestMain lets a script run "member" as a process of its own: this test binary, which then is the program.
 func TestMain(m *testing.M) {

@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds every wait: only what never comes reaches it.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // running is a projector in this process.
 type running struct {

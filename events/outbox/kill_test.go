@@ -229,7 +229,7 @@ func fill(box *outbox.Outbox, name string) ([]string, error) {
 
 // awaitAccepting returns when the outbox has found out by itself that there is room.
 func awaitAccepting(box *outbox.Outbox) error {
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {

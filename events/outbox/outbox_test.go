@@ -350,7 +350,7 @@ func TestConcurrent(t *testing.T) {
 // poll fails the test when done does not become true within half a minute.
 func poll(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !done() {

@@ -249,11 +249,11 @@ func TestFilesAreReadAgain(t *testing.T) {
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for !ok() {
 		select {
 		case <-deadline:
-			t.Fatalf("no %s after 20 s", what)
+			t.Fatalf("no %s after a minute", what)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -35,7 +35,7 @@ func TestKilledServers(t *testing.T) {
 		ids = append(ids, fmt.Sprintf("n%d", i+1))
 	}
 	s, all := processes(t, ids...)
-	eventually(t, "the stream is made", func() bool {
+	eventually(t, "the stream is made", func() bool { // three processes have to start
 		log, err := s.log(t, nats.ProvisionerKey, func(cfg *jslog.Config) { cfg.Provision = true })
 		if err == nil {
 			log.Close()

@@ -162,8 +162,8 @@ func TestOneServer(t *testing.T) {
 	if _, err := s.log(t, nats.MemberKey("n1"), func(c *jslog.Config) { c.Inbox = jslog.InboxShared }); !errors.Is(err, events.ErrDenied) || !strings.Contains(err.Error(), "Inbox") {
 		t.Errorf("a member that listens where everybody may: %v; want ErrDenied that names Inbox", err)
 	}
-	if took := time.Since(begin); took > time.Second {
-		t.Errorf("it is told after %v, want less than a second", took)
+	if took := time.Since(begin); took > patience/2 {
+		t.Errorf("it is told after %v, want an answer at once, not after its time-out", took)
 	}
 	if _, err := s.log(t, "keys/nobody.nk", nil); err == nil || !strings.Contains(err.Error(), "nobody.nk") {
 		t.Errorf("a seed that is not there: %v; want an error that names the file", err)

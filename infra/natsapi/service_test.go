@@ -29,8 +29,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	patience = 20 * time.Second
-	askLimit = 2 * time.Second // a request that was under way to a connection that closes is answered by nobody
+	patience = time.Minute
+	askLimit = 5 * time.Second // a request that was under way to a connection that closes is answered by nobody
 )
 
 // world is a log in memory, a NATS server, and a client of it.

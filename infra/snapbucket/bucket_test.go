@@ -28,12 +28,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // world is a log in memory, and a NATS server for the bucket.
 type world struct {
 	t    *testing.T
 	log  *memlog.Log
+	srv  *natsd.Server
 	conn atomic.Pointer[nats.Conn] // nil while the server is away
 	now  atomic.Int64              // how far the bucket's clock is ahead
 }
@@ -50,7 +51,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	w := &world{t: t, log: memlog.New("test")}
+	w := &world{t: t, log: memlog.New("test"), srv: server}
 	w.conn.Store(conn)
 	return w
 }

@@ -5,14 +5,18 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/events"
+	"rollcall/infra/natsd"
 	"rollcall/infra/snapbucket"
 	"rollcall/projections/projector"
 )
@@ -98,18 +102,50 @@ func (l *lostAnswer) Err() error {
 	return l.Context.Err()
 }
 
+// gate is a way to the server, and nothing comes back through it while it is locked.
+type gate struct {
+	sync.Mutex
+	server *natsd.Server
+}
+
+func (g *gate) InProcessConn() (net.Conn, error) {
+	conn, err := g.server.InProcessConn()
+	return gated{conn, g}, err
+}
+
+type gated struct {
+	net.Conn
+	gate *gate
+}
+
+func (c gated) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.gate.Lock()
+	defer c.gate.Unlock()
+	return n, err
+}
+
 // What was stored without an answer is there whole.
 func TestSnapshotWhoseAcknowledgementIsLostStaysWhole(t *testing.T) {
 	w := newWorld(t)
+	way := &gate{server: w.srv}
+	conn, err := nats.Connect("", nats.InProcessServer(way))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	w.conn.Store(conn)
 	b := w.bucket("test")
-	content := bytes.Repeat([]byte("x"), 2*chunk)
+	content := bytes.Repeat([]byte("x"), 2*chunk) // nothing is left to write when the gate is locked
 	ctx := &lostAnswer{Context: t.Context(), over: make(chan struct{})}
 	close(ctx.over)
-	err := b.Save(ctx, "one", func(out io.Writer) error {
+	err = b.Save(ctx, "one", func(out io.Writer) error {
 		_, err := out.Write(content)
+		way.Lock()
 		ctx.armed.Store(true)
 		return err
 	})
+	way.Unlock()
 	if !errors.Is(err, events.ErrUnavailable) {
 		t.Fatalf("Save: %v", err)
 	}

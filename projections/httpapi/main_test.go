@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait: only what never comes reaches it.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // world is a log, a projector that folds it, and a server that serves it.
 type world struct {

@@ -66,7 +66,7 @@ func (c *cluster) config(id string) Config {
 func (c *cluster) member(id string, edit ...func(*Config)) *member {
 	c.t.Helper()
 	config := c.config(id)
-	config.handshakeLimit = patience
+	config.handshakeLimit, config.Limits.Exchange = patience, patience
 	for _, e := range edit {
 		e(&config)
 	}
@@ -175,7 +175,7 @@ func (m *member) ask(to swim.Peer, text string) swim.ID {
 }
 
 // patience bounds every wait: only what never comes reaches it.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // soon is how late a busy machine may make what comes at once on an idle one. Without what is tested it would never come, or
 // with the answers that a probe misses: twice as late.

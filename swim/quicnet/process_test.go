@@ -36,7 +36,7 @@ const (
 func runMember(credentials Credentials, id string) (*agent.Agent, *Transport, error) {
 	transport, err := Listen(Config{
 		Cluster: clusterName, ID: swim.ID(id), Bind: anyPort, Credentials: credentials,
-		tetherPause: pause, handshakeLimit: patience,
+		tetherPause: pause, handshakeLimit: patience, Limits: Limits{Exchange: patience},
 	})
 	if err != nil {
 		return nil, nil, err
