@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/infra/devcluster"
+	"rollcall/infra/loopback"
 	"rollcall/projections"
 	"rollcall/projections/httpapi"
 	"rollcall/swim"
@@ -33,7 +35,7 @@ func bounded(t *testing.T) context.Context {
 
 func start(t *testing.T, nodes int, dir string) *devcluster.Cluster {
 	t.Helper()
-	c, err := devcluster.Start(bounded(t), devcluster.Config{Nodes: nodes, Dir: dir})
+	c, err := devcluster.Start(bounded(t), devcluster.Config{Nodes: nodes, Dir: dir, NATSListen: loopback.Addr(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +136,28 @@ func TestActions(t *testing.T) {
 	if c.Member("n3") != nil || c.Member("n4") != nil || c.Member("n1") == nil {
 		t.Error("members that are gone, or never were, have no life; n1 has one")
 	}
+}
+
+// Whose port somebody else has taken by the time it comes back is back all the same.
+func TestRestartWithoutItsPort(t *testing.T) {
+	t.Parallel()
+	c := start(t, 2, t.TempDir())
+	agreeAlive(t, c)
+	was := c.Member("n2").Addr()
+	if err := c.Do(bounded(t), "n2", "crash"); err != nil {
+		t.Fatal(err)
+	}
+	if other, err := net.ListenPacket("udp", was.String()); err == nil { // else somebody has taken it indeed
+		defer other.Close()
+	}
+	if err := c.Do(bounded(t), "n2", "restart"); err != nil {
+		t.Fatal(err)
+	}
+	<-c.Member("n2").Joined()
+	if is := c.Member("n2").Addr(); is == was {
+		t.Errorf("it is at %v still", is)
+	}
+	agreeAlive(t, c)
 }
 
 // What leaves, stays away: no action brings a member back once the cluster leaves or is closed.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"rollcall"
@@ -22,7 +23,7 @@ import (
 type node struct {
 	cluster *Cluster
 	id      string
-	bind    netip.AddrPort // with its real port after the first life, so that it comes back where it was
+	bind    netip.AddrPort // with the real port of the last life, so that the next comes back where that was
 	tags    map[string]string
 
 	resetKey [32]byte // of all lives, so that peers notice a restart with the next packet
@@ -77,12 +78,18 @@ func (n *node) startLocked(ctx context.Context) error {
 	return nil
 }
 
-// listen opens the socket of a life, behind the network that can be split.
+// listen opens the socket of a life, behind the network that can be split. Between two lives the system may have given the
+// port to somebody else: then the next one is at another.
 func (n *node) listen(id swim.ID, bind netip.AddrPort, credentials quicnet.Credentials) (agent.Transport, error) {
 	c := n.cluster
-	quic, err := quicnet.Listen(quicnet.Config{
+	config := quicnet.Config{
 		Cluster: c.cfg.Cluster, ID: id, Bind: bind, Credentials: credentials, ResetKey: n.resetKey, Logger: c.log,
-	})
+	}
+	quic, err := quicnet.Listen(config)
+	if errors.Is(err, syscall.EADDRINUSE) && bind.Port() != 0 {
+		config.Bind = netip.AddrPortFrom(bind.Addr(), 0)
+		quic, err = quicnet.Listen(config)
+	}
 	if err != nil {
 		return nil, err
 	}

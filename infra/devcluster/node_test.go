@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/infra/certs"
+	"rollcall/infra/loopback"
 	"rollcall/swim"
 	"rollcall/swim/agent"
 )
@@ -48,6 +49,7 @@ func TestRestartIsNoticedWithTheNextPacket(t *testing.T) {
 		return transport
 	}
 	n1, n2 := newNode(c, "n1"), newNode(c, "n2")
+	n2.bind = netip.MustParseAddrPort(loopback.Addr(t))
 	if n1.resetKey == n2.resetKey {
 		t.Error("two nodes have one key")
 	}

@@ -13,6 +13,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/infra/devcluster"
+	"rollcall/infra/loopback"
 	"rollcall/projections"
 	"rollcall/projections/httpapi"
 	"rollcall/swim"
@@ -31,7 +32,7 @@ type cluster struct {
 func startCluster(t *testing.T, nodes int) *cluster {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(newTranscript(t, "log of the cluster"), &slog.HandlerOptions{Level: slog.LevelDebug}))
-	dev, err := devcluster.Start(bounded(t), devcluster.Config{Nodes: nodes, Dir: t.TempDir(), Logger: log})
+	dev, err := devcluster.Start(bounded(t), devcluster.Config{Nodes: nodes, Dir: t.TempDir(), Logger: log, NATSListen: loopback.Addr(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
