@@ -20,7 +20,7 @@ type Evidence struct {
 	Reachable   int        `json:"reachable,omitempty"`    // partitioned, healed: members the author reaches, itself included
 	Total       int        `json:"total,omitempty"`        // partitioned, healed: members there should be
 	Unreachable []string   `json:"unreachable,omitempty"`  // partitioned: some of those missing
-	Accusers    []Accuser  `json:"accusers,omitempty"`     // failed: whose accusations the verdict stands on
+	Accusers    []Accuser  `json:"accusers,omitempty"`     // failed: whose accusations the verdict stands on; refuted: whose are answered
 	Since       *time.Time `json:"since,omitempty"`        // failed: start of the suspicion
 	Previous    uint64     `json:"previous,omitempty"`     // joined, refuted: the incarnation before
 	Claim       Kind       `json:"claim,omitempty"`        // accused: the kind it was before the log knew better

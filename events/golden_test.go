@@ -44,6 +44,7 @@ func goldens() map[string]events.Event {
 	tagged := owner(events.Tagged, 4, events.Evidence{})
 	tagged.Tags = map[string]string{"role": "director", "note": "<b> & ü"}
 	refuted := owner(events.Refuted, 3, events.Evidence{Reason: "suspected", Previous: 2})
+	answered := owner(events.Refuted, 3, events.Evidence{Reason: "held suspect", Previous: 2, Accusers: []events.Accuser{{ID: "n1", Time: at(0)}}})
 	moved := owner(events.Refuted, 1<<64-1, events.Evidence{Previous: 3})
 	moved.Address, moved.Tags = "n3.example:7946", map[string]string{"role": "worker"}
 	probe := events.Evidence{
@@ -62,6 +63,7 @@ func goldens() map[string]events.Event {
 		"joined-ipv6.json":         ipv6,
 		"refuted.json":             refuted,
 		"refuted-moved.json":       moved,
+		"refuted-accusers.json":    answered,
 		"tagged.json":              tagged,
 		"tagged-none.json":         owner(events.Tagged, 5, events.Evidence{}),
 		"left.json":                owner(events.Left, 5, events.Evidence{Reason: "shutdown"}),
