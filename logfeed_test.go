@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rollcall"
@@ -142,6 +143,7 @@ func TestCatchingUpReplaces(t *testing.T) {
 		changes := n1.Subscribe(64)
 		way.mend()
 		sees(h.t, n1, "n3", swim.Left)
+		synctest.Wait() // the view comes first, then who subscribed
 		var took []string
 		for len(changes.C) > 0 {
 			n := <-changes.C

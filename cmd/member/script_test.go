@@ -59,6 +59,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector would sleep a second in every process
+			env.Setenv("ROLLCALL_TIMEOUT", patience.String())
 			env.Setenv("API", api)
 			env.Setenv("SECURE", secured.url)
 			env.Setenv("CA", secured.ca)
