@@ -3,6 +3,7 @@ package projections
 import (
 	"encoding/json"
 	"maps"
+	"sync/atomic"
 
 	"rollcall/events"
 )
@@ -27,8 +28,10 @@ type Node struct {
 // Registry says, for every node the log ever named, in which state it is, since when, and by whose evidence.
 type Registry struct {
 	rows    table[*Node]
-	unread  map[string]*Parked // of each node with unreadable events: all of them, passed over or not
-	skipped map[string]uint64  // by node: unreadable events up to this position are passed over
+	unread  map[string]*Parked       // of each node with unreadable events: all of them, passed over or not
+	skipped map[string]uint64        // by node: unreadable events up to this position are passed over
+	tagged  atomic.Pointer[tagIndex] // nil until a reader asks for it: of several at a time each may make it
+	frozen  bool
 }
 
 const registryVersion = 4
@@ -39,7 +42,7 @@ func newRegistry() *Registry {
 
 // freeze returns a registry that stays as it is while r goes on, and is not written to itself.
 func (r *Registry) freeze() *Registry {
-	return &Registry{rows: r.rows.clone(), unread: maps.Clone(r.unread), skipped: maps.Clone(r.skipped)}
+	return &Registry{rows: r.rows.clone(), unread: maps.Clone(r.unread), skipped: maps.Clone(r.skipped), frozen: true}
 }
 
 // thaw returns a registry that goes on from r, which is frozen.
@@ -64,8 +67,8 @@ func (r *Registry) Nodes() []*Node {
 
 func (r *Registry) apply(step *Step) {
 	place := r.rows.ref(step.Recorded.Node)
-	next := &Node{Node: step.Node}
-	if before := *place; before != nil {
+	next, before := &Node{Node: step.Node}, *place
+	if before != nil {
 		next.Kind, next.By, next.Evidence = before.Kind, before.By, before.Evidence
 		next.Rejected, next.Parked = before.Rejected, before.Parked
 		next.Unreached = unreachedAfter(before, step)
@@ -73,6 +76,9 @@ func (r *Registry) apply(step *Step) {
 	}
 	if next.tags == "" || step.Outcome.Result == events.Applied && bringsTags(&step.Recorded) {
 		next.tags = writtenTags(next.Tags)
+		if index := r.tagged.Load(); index != nil {
+			index.move(r.rows.number[next.ID], before, next)
+		}
 	}
 	if next.SincePosition == step.Position {
 		next.Kind, next.By, next.Evidence = step.Kind, step.Author, step.Evidence

@@ -13,11 +13,7 @@ func (r *Registry) Select(sel Selector, states ...events.State) []*Node {
 	if len(states) == 0 {
 		states = []events.State{events.StateAlive}
 	}
-	var out []*Node
-	for _, n := range r.rows.all() {
-		if (n.Parked == nil || !n.State.Live()) && slices.Contains(states, n.State) && sel.Match(n.Tags) {
-			out = append(out, n)
-		}
-	}
-	return out
+	return slices.DeleteFunc(r.Tagged(sel), func(n *Node) bool {
+		return n.Parked != nil && n.State.Live() || !slices.Contains(states, n.State)
+	})
 }

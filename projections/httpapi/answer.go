@@ -112,17 +112,27 @@ func (a *api) await(ctx context.Context, query map[string][]string) error {
 // send answers with a value as JSON.
 func send(w http.ResponseWriter, r *http.Request, value any) error {
 	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false) // the type says that it is not a page
-	if err := enc.Encode(value); err != nil {
+	if err := encoderTo(&buf).Encode(value); err != nil {
 		return fmt.Errorf("encode the answer: %w", err)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(buf.Len()))
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(buf.Bytes()) // a client that is gone needs no answer
-	}
+	sendJSON(w, r, buf.Bytes())
 	return nil
+}
+
+// encoderTo writes a value and a line's end.
+func encoderTo(buf *bytes.Buffer) *json.Encoder {
+	enc := json.NewEncoder(buf)
+	enc.SetEscapeHTML(false) // the type says that it is not a page
+	return enc
+}
+
+// sendJSON answers with what is JSON already.
+func sendJSON(w http.ResponseWriter, r *http.Request, raw []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(raw)))
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(raw) // a client that is gone needs no answer
+	}
 }
 
 // serveBytes answers with a file that a client may keep as long as it asks whether it is still the same.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"time"
 
 	"rollcall/events"
@@ -80,21 +81,15 @@ func (a *api) nodes(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var all []*projections.Node
-	ans, err := a.read(r, func(v *projections.Views) { all = v.Registry.Nodes() })
+	var nodes []*projections.Node
+	ans, err := a.read(r, func(v *projections.Views) { nodes = v.Registry.Tagged(filter.tags) })
 	if err != nil {
 		return err
 	}
-	nodes := make([]nodeJSON, 0, len(all))
-	for _, n := range all {
-		if filter.match(n) {
-			nodes = append(nodes, renderNode(n, ans.asOf))
-		}
+	if len(filter.states) > 0 {
+		nodes = slices.DeleteFunc(nodes, func(n *projections.Node) bool { return !slices.Contains(filter.states, n.State) })
 	}
-	return send(w, r, struct {
-		answer
-		Nodes []nodeJSON `json:"nodes"`
-	}{ans, nodes})
+	return sendNodes(w, r, ans, "nodes", nodes)
 }
 
 func (a *api) node(w http.ResponseWriter, r *http.Request) error {

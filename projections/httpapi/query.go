@@ -111,10 +111,6 @@ func parseNodeFilter(query url.Values) (f nodeFilter, err error) {
 	return f, nil
 }
 
-func (f nodeFilter) match(n *projections.Node) bool {
-	return (len(f.states) == 0 || slices.Contains(f.states, n.State)) && f.tags.Match(n.Tags)
-}
-
 // eventFilter reads node=, group=, author= and kind=.
 func eventFilter(query url.Values) (f events.Filter, err error) {
 	for name, into := range map[string]*string{"node": &f.Node, "group": &f.Group, "author": &f.Author} {

@@ -24,14 +24,7 @@ func (a *api) services(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	services := make([]nodeJSON, 0, len(found))
-	for _, n := range found {
-		services = append(services, renderNode(n, ans.asOf))
-	}
-	return send(w, r, struct {
-		answer
-		Services []nodeJSON `json:"services"`
-	}{ans, services})
+	return sendNodes(w, r, ans, "services", found)
 }
 
 // pick answers with one of what services would answer with.
