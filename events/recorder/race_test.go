@@ -1,13 +1,16 @@
 package recorder_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"sync"
 	"testing"
+	"time"
 
 	"rollcall/events"
 	"rollcall/events/memlog"
+	"rollcall/events/recorder"
 	"rollcall/swim"
 )
 
@@ -64,6 +67,65 @@ func TestStorm(t *testing.T) {
 			if got := kinds(all, victim(i)); !maps.Equal(got, want) {
 				t.Errorf("%s: the log has %v, want %v", victim(i), got, want)
 			}
+		}
+	})
+}
+
+// crowded is a log that takes nothing until enough appends wait for it together, each about another node.
+type crowded struct {
+	*memlog.Log
+	enough int
+
+	mu      sync.Mutex
+	waiting map[string]bool // by node
+	most    int
+	full    chan struct{} // closed once enough wait
+	twice   []string      // nodes that had two in flight
+}
+
+func (c *crowded) Append(ctx context.Context, ev events.Event, expect uint64) (uint64, error) {
+	c.mu.Lock()
+	if c.waiting[ev.Node] {
+		c.twice = append(c.twice, ev.Node)
+	}
+	c.waiting[ev.Node] = true
+	c.most = max(c.most, len(c.waiting))
+	if c.most == c.enough {
+		close(c.full)
+		c.enough = 0
+	}
+	c.mu.Unlock()
+	select {
+	case <-c.full:
+	case <-time.After(time.Minute): // fewer than enough come
+	}
+	position, err := c.Log.Append(ctx, ev, expect)
+	c.mu.Lock()
+	delete(c.waiting, ev.Node)
+	c.mu.Unlock()
+	return position, err
+}
+
+// In a storm as many nodes as may be are in flight together, and of each one event.
+func TestManyNodesAreInFlightTogether(t *testing.T) {
+	bubble(t, func(t *testing.T, log *memlog.Log) {
+		slow := &crowded{Log: log, enough: recorder.InFlightMax, waiting: make(map[string]bool), full: make(chan struct{})}
+		const victims = 3 * recorder.InFlightMax
+		for i := range victims {
+			inject(t, log, events.Joined, victim(i), victim(i), 1)
+		}
+		inject(t, log, events.Joined, "m0", "m0", 1)
+		m := start(t, slow, "m0")
+		var ts []swim.Transition
+		for i := range victims {
+			ts = append(ts, suspected(victim(i)))
+		}
+		m.record(append(ts, suspected(victim(0)))...)
+		m.drained()
+		slow.mu.Lock()
+		defer slow.mu.Unlock()
+		if slow.most != recorder.InFlightMax || len(slow.twice) > 0 {
+			t.Errorf("%d appends together, want %d; twice in flight: %v", slow.most, recorder.InFlightMax, slow.twice)
 		}
 	})
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"rollcall/events"
+	"rollcall/events/memlog"
 	"rollcall/projections"
 	"rollcall/projections/assignment"
 	"rollcall/projections/projector"
@@ -189,6 +191,62 @@ func TestOldDirectorCannotWrite(t *testing.T) {
 		}
 		if g := w.group(); g.Refused != 2 {
 			t.Errorf("%d refused, want 2", g.Refused)
+		}
+	})
+}
+
+// late is a log on the way to which, for whatever it is asked first, another director is faster.
+type late struct {
+	*memlog.Log
+	once   sync.Once
+	faster func()
+}
+
+func (l *late) Append(ctx context.Context, ev events.Event, expect uint64) (uint64, error) {
+	l.once.Do(l.faster)
+	return l.Log.Append(ctx, ev, expect)
+}
+
+func (l *late) LastOfGroup(ctx context.Context, group string) (events.Recorded, error) {
+	l.once.Do(l.faster)
+	return l.Log.LastOfGroup(ctx, group)
+}
+
+// Of two directors that plan at the same time one writes: a plan is appended under the expectation of what it was made from.
+func TestOfTwoDirectorsOneWrites(t *testing.T) {
+	bubble(t, func(w *world) {
+		log := &late{Log: w.log, faster: func() {
+			w.director("n2", w.replica(), 3)
+			for {
+				if _, err := w.log.LastOfGroup(w.ctx, "orders"); err == nil {
+					return
+				}
+				<-time.After(10 * time.Millisecond)
+			}
+		}}
+		d, err := assignment.NewDirector(assignment.DirectorConfig{
+			Cluster: cluster, Group: "orders", Self: "n1", Selector: "role = worker", Shards: []string{"s0", "s1", "s2"}, Log: log, Views: w.p,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.running.Go(func() { _ = d.Run(w.ctx) })
+		w.want("n2: n2=s0 n3=s1 n4=s2")
+		w.pass(time.Minute)
+		info, err := w.log.Info(w.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plans := 0
+		for rec, err := range w.log.Subscribe(w.ctx, events.Filter{Group: "orders"}, events.From{Through: info.Last}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			plans++
+			t.Logf("%s by %s: %s", rec.Kind, rec.Author, rec.Plan.Reason)
+		}
+		if g := w.group(); plans != 1 || g.Director != "n2" || g.Refused != 0 {
+			t.Errorf("%d plans, %q directs, %d refused; want one, by n2", plans, g.Director, g.Refused)
 		}
 	})
 }
