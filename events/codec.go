@@ -104,6 +104,13 @@ func Encode(ev Event) ([]byte, error) {
 // Mismatch says so. Who may say what is not looked at here: the [Roll] refuses what was not the author's to say.
 // The result does not share body.
 func Decode(subject string, body []byte) (Recorded, error) {
+	rec, err := DecodeOwned(subject, body)
+	rec.Evidence = bytes.Clone(rec.Evidence)
+	return rec, err
+}
+
+// DecodeOwned is [Decode] for who was given body for good: nobody writes to it any more, and Evidence may be a part of it.
+func DecodeOwned(subject string, body []byte) (Recorded, error) {
 	named, err := ParseSubject(subject)
 	if err != nil {
 		return Recorded{}, err

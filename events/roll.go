@@ -41,15 +41,23 @@ func NewRoll(cluster string) *Roll { return &Roll{cluster: cluster, nodes: make(
 // Apply folds one event. Positions must rise; a position at or below Position panics. An event of a group moves the
 // position and nothing else.
 func (r *Roll) Apply(rec Recorded) Outcome {
+	_, out := r.Advance(&rec)
+	return out
+}
+
+// Advance is Apply, and returns besides what the log says about the event's node from there on: of a group's event, and of a node
+// that never joined, nothing but its id.
+func (r *Roll) Advance(rec *Recorded) (Node, Outcome) {
 	if rec.Position <= r.position {
 		panic(fmt.Sprintf("events: position %d applied after %d: a log is read in order, each event once", rec.Position, r.position))
 	}
 	r.position = rec.Position
 	if rec.Group != "" {
-		return ofGroup
+		return Node{ID: rec.Node}, ofGroup
 	}
 	if rec.Cluster != r.cluster {
-		return r.foreign(rec.Node)
+		n, _ := r.Node(rec.Node)
+		return n, r.foreign(rec.Node)
 	}
 	n := r.nodes[rec.Node]
 	if n == nil {
@@ -58,7 +66,7 @@ func (r *Roll) Apply(rec Recorded) Outcome {
 	next, out := r.step(*n, &rec.Event, rec.Mismatch)
 	switch {
 	case next.State == Unknown:
-		return out // it never joined
+		return Node{ID: rec.Node}, out // it never joined
 	case out.Before == Unknown:
 		r.nodes[rec.Node] = n
 	}
@@ -73,7 +81,7 @@ func (r *Roll) Apply(rec Recorded) Outcome {
 		r.live++
 	}
 	*n = next
-	return out
+	return next, out
 }
 
 // Judge says what Apply would do with ev if it were next, and changes nothing.
