@@ -78,11 +78,12 @@ type Timeline struct {
 	outcomes []events.Outcome // numbered, in the order in which they first came
 	number   map[events.Outcome]int
 	clock    uint64 // the latest time at which the log accepted an event, in milliseconds since 1970
+	scratch  []byte // where a body is put together
 }
 
 const timelineVersion = 3
 
-// track is one node's history. What marks and bodies hold is never written to again; both only grow, and are moved when
+// track is one node's history. What marks and bodies hold is never written to again; marks only grow, and are moved when
 // they are full, so that copies may share them.
 type track struct {
 	Tally
@@ -92,7 +93,7 @@ type track struct {
 	last   uint64 // position of the last mark
 	size   uint64 // of the bodies of all entries, those that are not here included
 	marks  []byte // of each entry: position after the one before, outcome, size of its body
-	bodies []byte // of each entry that is not bare: see appendBody
+	bodies bodies // of each entry that is not bare: see writeBody
 }
 
 // mark is what marks says of one entry.
@@ -120,7 +121,10 @@ func (t *Timeline) thaw() *Timeline {
 }
 
 // clip leaves the room behind marks and bodies to the fold that made it.
-func (k *track) clip() { k.marks, k.bodies = slices.Clip(k.marks), slices.Clip(k.bodies) }
+func (k *track) clip() {
+	k.marks = slices.Clip(k.marks)
+	k.bodies.clip()
+}
 
 // Tally returns what is counted of node id.
 func (t *Timeline) Tally(id string) (Tally, bool) {
@@ -135,12 +139,11 @@ func (t *Timeline) History(id string) (History, bool) {
 		return History{}, false
 	}
 	h := History{Tally: k.Tally, Bare: k.bare, Entries: make([]Entry, 0, k.Kept)}
-	bodies := k.bodies
 	for m := range t.marksOf(&k) {
 		var e Entry
 		if len(h.Entries) >= k.bare {
-			e = readBody(&reader{buf: bodies[:m.size]})
-			bodies = bodies[m.size:]
+			e = readBody(&reader{buf: k.bodies.front(int(m.size))})
+			k.bodies.drop(int(m.size)) // of this copy
 		}
 		e.Position, e.Outcome = m.position, m.outcome
 		h.Entries = append(h.Entries, e)
@@ -183,11 +186,11 @@ func (t *Timeline) apply(step *Step) {
 	if k.Kept == 0 {
 		k.base, k.last = step.Position-1, step.Position-1
 	}
-	before := len(k.bodies)
-	w := writer{buf: withRoom(k.bodies, bodyRoom+len(step.Evidence))}
+	w := writer{buf: t.scratch[:0]}
 	writeBody(&w, &step.Recorded)
-	k.bodies = w.buf
-	size := uint64(len(k.bodies) - before)
+	k.bodies.add(w.buf)
+	t.scratch = w.buf
+	size := uint64(len(w.buf))
 	w = writer{buf: withRoom(k.marks, markRoom)}
 	t.writeMark(&w, mark{position: step.Position - k.last, outcome: step.Outcome, size: size}, step.Mismatch == "")
 	k.marks, k.last = w.buf, step.Position
@@ -198,11 +201,8 @@ func (t *Timeline) apply(step *Step) {
 	}
 }
 
-// What an entry takes besides its evidence, as a rule, and its mark, in bytes. More only costs another move.
-const (
-	bodyRoom = 192
-	markRoom = 16
-)
+// markRoom is what a mark takes, as a rule, in bytes. More only costs another move.
+const markRoom = 16
 
 // withRoom returns buf with room for n bytes more. Where it has to be moved, it gets half as much again as it holds: append
 // would move it some five times as often.
@@ -223,6 +223,6 @@ func (t *Timeline) dropOldest(k *track) {
 	if k.bare > 0 {
 		k.bare--
 	} else {
-		k.bodies = k.bodies[m.size:]
+		k.bodies.drop(int(m.size))
 	}
 }

@@ -94,7 +94,7 @@ func (t *Timeline) encode(w *writer, bare bool) {
 	w.uint(uint64(t.tracks.rows))
 	for id, k := range t.tracks.all() {
 		if bare {
-			k.bare, k.bodies = k.Kept, nil
+			k.bare, k.bodies = k.Kept, bodies{}
 		}
 		w.string(id)
 		w.uint(uint64(k.Kept))
@@ -107,7 +107,7 @@ func (t *Timeline) encode(w *writer, bare bool) {
 		w.uint(uint64(k.bare))
 		w.uint(k.base)
 		w.bytes(k.marks)
-		w.bytes(k.bodies)
+		k.bodies.encode(w)
 		w.spill()
 	}
 }
@@ -150,7 +150,7 @@ func (t *Timeline) decodeTrack(rd *reader) track {
 	k.ledger = decodeLedger(rd)
 	k.bare = int(rd.uint())
 	k.base = rd.uint()
-	k.marks, k.bodies = rd.bytes(), rd.bytes()
+	k.marks, k.bodies = rd.bytes(), decodeBodies(rd)
 	switch {
 	case k.Kept < 1 || k.Kept > HistoryMax || k.bare < 0 || k.bare > k.Kept:
 		rd.fail("history of no such length")
@@ -171,7 +171,7 @@ func (t *Timeline) decodeTrack(rd *reader) track {
 			here += size
 		}
 	}
-	if marks.err != nil || entries != k.Kept || here != uint64(len(k.bodies)) {
+	if marks.err != nil || entries != k.Kept || here != uint64(k.bodies.size) {
 		rd.fail("history in pieces")
 	}
 	return k

@@ -97,8 +97,8 @@ func (v *Views) Apply(rec events.Recorded) (step Step, ok bool) {
 	if rec.Position <= v.position {
 		return Step{}, false
 	}
-	step = Step{Recorded: rec, Outcome: v.roll.Apply(rec)}
-	step.Node, _ = v.roll.Node(rec.Node)
+	step.Recorded = rec
+	step.Node, step.Outcome = v.roll.Advance(&rec)
 	v.position, v.rolled, v.stored, v.live = rec.Position, rec.Position, rec.Stored.UTC(), v.roll.Live()
 	v.Timeline.pass(rec.Stored)
 	switch {
