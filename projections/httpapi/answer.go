@@ -84,12 +84,8 @@ func momentOf(at projector.At, v *projections.Views) time.Time {
 
 // lagAt is how far behind an answer at position is.
 func (a *api) lagAt(position uint64) lag {
-	status := a.p.Status()
-	out := lag{Seconds: status.Lag.Seconds}
-	if status.Last > position {
-		out.Events = status.Last - position
-	}
-	return out
+	out := a.p.Lag(position)
+	return lag{out.Events, out.Seconds}
 }
 
 // await waits for min_position, when it is given.

@@ -24,6 +24,7 @@ func (p *Projector) Pause() {
 		return
 	}
 	p.paused = true
+	p.unshowLocked()
 	if p.interrupt != nil {
 		p.interrupt()
 	}
@@ -90,6 +91,7 @@ func (p *Projector) Skip(node string) error {
 		return err
 	}
 	p.edited++
+	p.unshowLocked()
 	p.log.Warn("an event that cannot be read is skipped", "node", node, "through", p.views.Skipped()[node])
 	p.wakeLocked()
 	return nil

@@ -12,7 +12,7 @@
 // projectors share, and are written beside the fold. One that is broken, or of another cluster, is put aside and the log is read
 // instead; what another version wrote is left to that version. Checkpoints, smaller, stand along the log, and AsOf goes on from the one before the instant asked for.
 //
-// Promise: readers see the views at one position, never between two. Watch yields every position once and in order (I10).
+// Promise: readers see the views at one position, never between two, and never before one that anybody was told of. Watch yields every position once and in order (I10).
 // A log that does not answer is waited for; the views stay readable and their lag grows. Run gives up only where going on
 // would show something that the log does not say: its history no longer reaches back (events.ErrIncomplete), it is not
 // the log it was (events.ErrReplaced), or it speaks a newer language (events.ErrUnknownKind).

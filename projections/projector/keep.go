@@ -110,6 +110,7 @@ func (p *Projector) restore(head header, views *projections.Views, desc Snapshot
 	}
 	p.views, p.identity, p.snapshot = views, head.Identity, desc
 	p.recent.reset(views.Position())
+	p.unshowLocked()
 	p.wakeLocked()
 }
 
@@ -174,14 +175,14 @@ func (p *Projector) bareOf(views *projections.Views, identity string) keep {
 func (p *Projector) keeper(ctx context.Context) {
 	look := time.NewTicker(min(keepLook, p.cfg.SnapshotInterval))
 	defer look.Stop()
-	began, before := p.cfg.Now(), p.Position()
+	began, before := p.cfg.Now(), p.position()
 	looked := began // into the store, where others write and remove as well
 	for {
 		select {
 		case k := <-p.keeping:
 			p.save(ctx, k)
 		case <-look.C:
-			now, position := p.cfg.Now(), p.Position()
+			now, position := p.cfg.Now(), p.position()
 			if quiet := position == before; p.snapshotDue(now, began, quiet) {
 				p.save(ctx, p.freeze(false))
 				began = p.cfg.Now()
@@ -223,13 +224,13 @@ type schedule struct {
 }
 
 func (p *Projector) newSchedule() *schedule {
-	return &schedule{p, climb{p: p}, p.Position() + uint64(p.cfg.SnapshotEvery)}
+	return &schedule{p, climb{p: p}, p.position() + uint64(p.cfg.SnapshotEvery)}
 }
 
 // tick is called after each event. Where the keeper has no room, both are taken later.
 func (s *schedule) tick() {
 	p := s.p
-	position := p.Position()
+	position := p.position()
 	s.climb.tick(position, func() keep { return p.freeze(true) })
 	if position < s.snapshot || p.cfg.Now().UnixNano() < p.resting.Load() {
 		return

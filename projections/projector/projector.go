@@ -94,6 +94,9 @@ type Projector struct {
 	resting atomic.Int64 // no snapshot before then, nanoseconds since 1970
 	readAt  atomic.Int64 // when somebody last looked at the views, the same
 
+	shown atomic.Pointer[shown] // for readers while the fold is behind; nil: they look at views
+	told  atomic.Uint64         // the last position that anybody was told the views are at
+
 	rebuilds chan struct{} // of capacity 1: a rebuild is asked for
 	summing  sync.Mutex    // guards summed, and is taken before mu
 	summed   summed
@@ -146,24 +149,19 @@ func Open(cfg Config) (*Projector, error) {
 	return p, nil
 }
 
-// View calls fn with the views at one position. The fold waits meanwhile: fn should take what it needs and return; what it
-// takes (nodes, histories) stays as it is afterwards. fn must not keep v, nor freeze or change it.
-func (p *Projector) View(fn func(v *projections.Views)) {
-	p.readAt.Store(p.cfg.Now().UnixNano())
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	fn(p.views)
-}
-
 // Freeze returns the views as they are now, which stay so: for what would take too long inside View. They are read only.
 func (p *Projector) Freeze() *projections.Views {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.tell(p.views.Position())
 	return p.views.Freeze()
 }
 
 // Position is that of the last event folded.
-func (p *Projector) Position() uint64 {
+func (p *Projector) Position() uint64 { return p.tell(p.position()) }
+
+// position is Position for the projector itself, which tells nobody.
+func (p *Projector) position() uint64 {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.views.Position()
@@ -183,6 +181,7 @@ func (p *Projector) WaitFor(ctx context.Context, position uint64) error {
 		p.mu.Unlock()
 		switch {
 		case reached:
+			p.tell(position)
 			return nil
 		case stopped != nil:
 			return stopped

@@ -72,7 +72,7 @@ func (p *Projector) rebuild(ctx context.Context) error {
 	for node, position := range skipped {
 		shadow.SkipThrough(node, position)
 	}
-	p.log.Info("rebuilding", "target", p.Position())
+	p.log.Info("rebuilding", "target", p.position())
 	if err := p.retry(ctx, "rebuild", func(ctx context.Context) error { return p.foldBeside(ctx, shadow) }); err != nil {
 		return err
 	}
@@ -126,6 +126,7 @@ func (p *Projector) switchTo(shadow *projections.Views) bool {
 	before, after := p.views, shadow.Freeze()
 	p.views = shadow
 	p.edited++
+	p.unshowLocked()
 	p.wakeLocked()
 	p.mu.Unlock()
 

@@ -16,15 +16,6 @@ const (
 	retryMax = 5 * time.Second
 )
 
-// While somebody reads the views, the fold rests after every so many events. On a machine whose processors are all at work,
-// a request is otherwise not even looked at for milliseconds: the scheduler asks the network when a processor has nothing
-// else to do. That slows the fold while it catches up with a long log; nobody notices at the pace at which members speak.
-const (
-	restEvery = 64                    // events: half a millisecond
-	restFor   = 50 * time.Microsecond // at least
-	restAfter = time.Second           // without a read there is no more rest
-)
-
 // Run folds the log until ctx ends, which is no error, or until going on would be wrong: see the package comment. It
 // writes a last snapshot before it returns. It may be called once.
 func (p *Projector) Run(ctx context.Context) error {
@@ -88,7 +79,7 @@ func fatal(err error) bool {
 func (p *Projector) retry(ctx context.Context, what string, do func(context.Context) error) error {
 	wait := retryMin
 	for {
-		before := p.Position()
+		before := p.position()
 		err := do(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -96,7 +87,7 @@ func (p *Projector) retry(ctx context.Context, what string, do func(context.Cont
 		case err == nil || fatal(err):
 			return err
 		}
-		if p.Position() > before {
+		if p.position() > before {
 			wait = retryMin
 		}
 		p.log.Warn("trying again", "what", what, "error", err, "in", wait)
@@ -170,7 +161,7 @@ type asking struct {
 	position uint64
 }
 
-func (p *Projector) ask() asking { return asking{p.cfg.Now(), p.Position()} }
+func (p *Projector) ask() asking { return asking{p.cfg.Now(), p.position()} }
 
 // checkInfo compares what the log says of itself with the views, and remembers it.
 func (p *Projector) checkInfo(info events.Info, asked asking) error {
@@ -184,7 +175,9 @@ func (p *Projector) checkInfo(info events.Info, asked asking) error {
 	defer p.mu.Unlock()
 	p.identity = info.Identity
 	p.pulse.answered(info.Last, asked.at)
-	p.pulse.level(p.views.Position())
+	if p.pulse.level(p.views.Position()) {
+		p.unshowLocked()
+	}
 	p.wakeLocked()
 	return nil
 }
@@ -226,15 +219,15 @@ func (p *Projector) advice() string {
 // follow reads the log from behind the views' position for as long as it can. It never returns nil before ctx ends.
 func (p *Projector) follow(ctx context.Context) error {
 	due, folded := p.newSchedule(), 0
-	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, p.from(p.Position()+1)) {
+	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, p.from(p.position()+1)) {
 		if err := p.take(ctx, rec, err); err != nil {
 			return p.advise(err)
 		}
 		if p.store != nil {
 			due.tick()
 		}
-		if folded++; folded%restEvery == 0 && p.cfg.Now().UnixNano()-p.readAt.Load() < int64(restAfter) {
-			time.Sleep(restFor)
+		if folded++; folded%showEach == 0 {
+			p.show()
 		}
 	}
 	return errSubscription
@@ -263,7 +256,9 @@ func (p *Projector) take(ctx context.Context, rec events.Recorded, err error) er
 			p.log.Error("event cannot be read; its node is parked", "error", err)
 		}
 	}
-	p.pulse.level(p.views.Position())
+	if p.pulse.level(p.views.Position()) {
+		p.unshowLocked()
+	}
 	p.wakeLocked()
 	return nil
 }
@@ -273,6 +268,7 @@ func (p *Projector) stop(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopped = ErrStopped
+	p.unshowLocked()
 	if err != nil {
 		p.stopped = fmt.Errorf("%w: %w", ErrStopped, err)
 		p.log.Error("projector stopped", "position", p.views.Position(), "error", err)

@@ -51,27 +51,34 @@ func (p *Projector) Status() Status {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	s := Status{
-		Cluster: p.cfg.Cluster, Identity: p.identity, State: CatchingUp, Stopped: p.stopped,
-		Position: p.views.Position(), Stored: p.views.Stored(), Last: p.pulse.last,
+		Cluster: p.cfg.Cluster, Identity: p.identity, Stopped: p.stopped,
+		Position: p.tell(p.views.Position()), Stored: p.views.Stored(), Last: p.pulse.last,
 		Heartbeat: p.pulse.answeredAt, LogError: p.pulse.err, Folded: p.folded, Snapshot: p.snapshot,
 		Ready: p.pulse.ready && p.stopped == nil, Parked: p.views.Registry.Parked(), Rebuild: p.progressLocked(now),
 	}
 	s.Rejected, s.RejectedTotal = p.views.Rejected()
-	if s.Last > s.Position {
-		s.Lag.Events = s.Last - s.Position
-	}
-	switch {
-	case s.Stopped != nil:
-		s.State = Stopped
-	case p.paused:
-		s.State = Paused
-	case p.pulse.ready && s.Lag.Events == 0:
-		s.State = Live
-	}
-	if fresh := now.Sub(p.pulse.answeredAt) <= heartbeatMissed*p.cfg.HeartbeatEvery; s.State != Live || !fresh {
-		s.Lag.Seconds = max(0, now.Sub(p.pulse.since(s.Stored, p.opened)).Seconds())
-	}
+	s.State, s.Lag = p.stateLocked(), lagOf(&p.pulse, s.Position, p.ageLocked(now))
 	return s
+}
+
+func (p *Projector) stateLocked() State {
+	switch {
+	case p.stopped != nil:
+		return Stopped
+	case p.paused:
+		return Paused
+	case p.pulse.ready && p.pulse.last <= p.views.Position():
+		return Live
+	}
+	return CatchingUp
+}
+
+// ageLocked is how long ago the views were last known to hold everything; 0 while they are and the log answers.
+func (p *Projector) ageLocked(now time.Time) time.Duration {
+	if fresh := now.Sub(p.pulse.answeredAt) <= heartbeatMissed*p.cfg.HeartbeatEvery; fresh && p.stateLocked() == Live {
+		return 0
+	}
+	return max(0, now.Sub(p.pulse.since(p.views.Stored(), p.opened)))
 }
 
 // heartbeatMissed is after how many silent heartbeats an up-to-date view counts its age.
@@ -91,12 +98,13 @@ func (b *pulse) answered(last uint64, asked time.Time) {
 	b.last, b.asked, b.answeredAt, b.err = max(b.last, last), asked, asked, nil
 }
 
-// level notes that the views have reached position.
-func (b *pulse) level(position uint64) {
+// level notes that the views have reached position, and reports whether they hold everything that is known of.
+func (b *pulse) level(position uint64) bool {
 	if b.asked.IsZero() || position < b.last {
-		return
+		return false
 	}
 	b.ready, b.last, b.levelAt = true, position, b.asked
+	return true
 }
 
 // since is the time from which events may be missing from the views.

@@ -44,7 +44,7 @@ func (p *Projector) Sum() Sum {
 	p.mu.Unlock()
 
 	sums := views.Sums()
-	out := Sum{Position: views.Position(), Views: make(map[string]string, len(sums))}
+	out := Sum{Position: p.tell(views.Position()), Views: make(map[string]string, len(sums))}
 	all := sha256.New()
 	for _, v := range projections.Versions() {
 		sum := sums[v.Name]

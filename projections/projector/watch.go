@@ -117,6 +117,7 @@ func (p *Projector) Batches(ctx context.Context, position uint64, idle time.Dura
 			}
 			batch, gap, upTo := p.recent.after(next), next < p.recent.from, p.views.Position()
 			stopped, changed := p.stopped, p.waitLocked()
+			p.tell(upTo)
 			p.mu.Unlock()
 			switch {
 			case gap && live:
@@ -279,7 +280,7 @@ func (p *Projector) Page(
 		return len(page) < limit && scanned < pageScanMax
 	}
 	p.mu.RLock()
-	upTo, recentFrom := p.views.Position(), p.recent.from
+	upTo, recentFrom := p.tell(p.views.Position()), p.recent.from
 	p.mu.RUnlock()
 	if next < recentFrom {
 		for n, err := range p.read(ctx, next, upTo) {
@@ -295,6 +296,7 @@ func (p *Projector) Page(
 	for {
 		p.mu.RLock()
 		batch, gone := p.recent.after(next), next < p.recent.from
+		p.tell(p.views.Position())
 		p.mu.RUnlock()
 		if gone { // the fold was faster: the log has what follows
 			return page, next, nil
