@@ -136,6 +136,7 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 	}
 	defer server.Close()
 
+	widen()
 	var collecting sync.WaitGroup
 	defer collecting.Wait()
 	sparing, stopSparing := context.WithCancel(ctx)
