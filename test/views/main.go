@@ -7,7 +7,8 @@
 // It writes a story (package story) into a stream, and prints
 //
 //   - how fast the same consumer takes the messages of the log when nobody decodes them, and how fast a projector folds them
-//     into all views, started with nothing;
+//     into all views, started with nothing: by turns, since what else the machine does changes, and then which of the two goes
+//     first; the ratio is that of a round;
 //   - how long a start from the snapshot takes until the projector is ready, after kill -9;
 //   - what one node, and a tag expression, take at 200 requests/s in all while the projector folds the log as fast as it can;
 //   - what any view takes as of an instant half-way;
@@ -22,9 +23,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
+
+	"rollcall/projections/projector"
 )
 
 // options are the flags.
@@ -32,6 +37,7 @@ type options struct {
 	nodes  int
 	events uint64
 	seed   uint64
+	rounds int
 	rate   int
 	asOf   int
 	dir    string
@@ -47,6 +53,7 @@ func main() {
 	flag.IntVar(&o.nodes, "nodes", 10_000, "nodes in the cluster")
 	flag.Uint64Var(&o.events, "events", 1_000_000, "events in the log")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the story")
+	flag.IntVar(&o.rounds, "rounds", 3, "how often the log is delivered undecoded, and folded")
 	flag.IntVar(&o.rate, "rate", 200, "requests/s, half of them for one node, half for a tag expression")
 	flag.IntVar(&o.asOf, "as-of", 200, "reads as of an instant half-way")
 	flag.StringVar(&o.dir, "dir", "", "where everything is kept meanwhile; empty: a temporary directory")
@@ -55,7 +62,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	exit(run(ctx, o))
+	exit(run(ctx, o, os.Stdout))
 }
 
 func exit(err error) {
@@ -66,20 +73,20 @@ func exit(err error) {
 	os.Exit(0)
 }
 
-func run(ctx context.Context, o options) (err error) {
-	if o.nodes < 8 || o.events < uint64(4*o.nodes) || o.rate < 2 || o.asOf < 1 {
-		return errors.New("want at least 8 nodes, 4 events a node, 2 requests/s and one read as of the past")
+func run(ctx context.Context, o options, out io.Writer) (err error) {
+	if o.nodes < 8 || o.events < uint64(4*o.nodes) || o.rounds < 1 || o.rate < 2 || o.asOf < 4 {
+		return errors.New("want at least 8 nodes, 4 events a node, one round, 2 requests/s and 4 reads as of the past")
 	}
 	dir, err := os.MkdirTemp(o.dir, "rollcall-views-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	r := newReport(os.Stdout)
+	r := newReport(out)
 	r.machine(o)
 	b := &bench{options: o, dir: dir, report: r}
 	defer b.end()
-	for _, step := range []func(context.Context) error{b.start, b.fill, b.scan, b.fold, b.restart, b.past, b.busy} {
+	for _, step := range []func(context.Context) error{b.start, b.fill, b.race, b.restart, b.past, b.busy} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -96,7 +103,6 @@ type bench struct {
 	projector *process
 	url       string // of NATS
 	api       string // of the projector
-	undecoded float64
 }
 
 func (b *bench) end() {
@@ -125,10 +131,24 @@ func (b *bench) start(ctx context.Context) error {
 
 func (b *bench) binary() string { return filepath.Join(b.dir, "projector") }
 
-// startProjector starts it on the data of the name and returns once it serves.
-func (b *bench) startProjector(ctx context.Context, data string) (err error) {
-	b.projector, err = launch(b.binary(), "run", "--nats", b.url, "--data", filepath.Join(b.dir, data), "--http", "127.0.0.1:0",
-		"--snapshots", b.snaps, "--log-format", "json")
+// fresh starts a projector that has nothing, in the place of the one before.
+func (b *bench) fresh(ctx context.Context) error {
+	if b.projector != nil {
+		b.projector.kill()
+	}
+	if err := os.RemoveAll(b.data()); err != nil {
+		return err
+	}
+	return b.startProjector(ctx)
+}
+
+func (b *bench) data() string { return filepath.Join(b.dir, "data") }
+
+// startProjector starts it on the data that there is and returns once it serves.
+func (b *bench) startProjector(ctx context.Context) (err error) {
+	every := min(projector.DefaultSnapshotEvery, b.events/2) // that there is one of everything soon, of a short log too
+	b.projector, err = launch(b.binary(), "run", "--nats", b.url, "--data", b.data(), "--http", "127.0.0.1:0",
+		"--snapshots", b.snaps, "--snapshot-every", strconv.FormatUint(every, 10), "--log-format", "json")
 	if err != nil {
 		return err
 	}

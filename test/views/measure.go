@@ -8,6 +8,9 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"runtime"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,43 +67,67 @@ func (b *bench) fill(ctx context.Context) error {
 	return nil
 }
 
-// scan takes the log through the consumer that the projector reads through, and looks at nothing.
-func (b *bench) scan(ctx context.Context) error {
+// race lets the log be delivered and be folded by turns. It ends with a projector that has folded.
+func (b *bench) race(ctx context.Context) error {
+	var delivered, folded, percent []float64
+	for round := range b.rounds {
+		var d, f float64
+		steps := []func() error{
+			func() (err error) { d, err = b.deliver(ctx); return err },
+			func() (err error) { f, err = b.fold(ctx); return err },
+		}
+		if round%2 == 1 && round+1 < b.rounds {
+			slices.Reverse(steps)
+		}
+		for _, step := range steps {
+			if err := step(); err != nil {
+				return err
+			}
+		}
+		delivered, folded, percent = append(delivered, d), append(folded, f), append(percent, 100*f/d)
+	}
+	b.report.rounds("delivered undecoded", delivered, "events/s")
+	b.report.rounds("folded into all views", folded, "events/s")
+	b.report.bound("folded of delivered", median(percent), 60, atLeast, fmt.Sprintf("%%, the median of %d rounds: %.0f", b.rounds, percent))
+	b.report.say("processor time of folding", "%.2f µs an event, with the start, snapshots and checkpoints",
+		float64(b.projector.cpu().Microseconds())/float64(b.events))
+	b.report.memory("memory once folded", b.projector)
+	return nil
+}
+
+// deliver takes the log through the consumer that the projector reads through, and looks at nothing: events/s.
+func (b *bench) deliver(ctx context.Context) (float64, error) {
+	if b.projector != nil {
+		b.projector.kill()
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	log, err := jslog.Connect(ctx, jslog.Config{URL: b.url, Cluster: cluster, Name: "views"})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer log.Close()
+	// with as much leave to spend memory and threads as a projector takes that has little to hold
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(4, runtime.GOMAXPROCS(0))))
 	var first time.Time
 	for msg, err := range log.Scan(ctx, b.events) {
 		switch {
 		case err != nil:
-			return err
+			return 0, err
 		case msg.Position == 1:
 			first = time.Now()
 		}
 	}
-	b.undecoded = float64(b.events-1) / time.Since(first).Seconds()
-	b.report.say("delivered undecoded", "%.0f events/s", b.undecoded)
-	return ctx.Err()
+	return float64(b.events-1) / time.Since(first).Seconds(), context.Cause(ctx)
 }
 
-// fold starts a projector with nothing and waits until it has everything.
-func (b *bench) fold(ctx context.Context) error {
-	if err := b.startProjector(ctx, "data"); err != nil {
-		return err
+// fold starts a projector with nothing and waits until it has everything: events/s.
+func (b *bench) fold(ctx context.Context) (float64, error) {
+	if err := b.fresh(ctx); err != nil {
+		return 0, err
 	}
-	rate, err := b.foldRate(ctx)
-	if err != nil {
-		return err
-	}
-	b.report.bound("folded into all views", rate, 0.6*b.undecoded, atLeast, fmt.Sprintf("events/s, %.0f %% of that", 100*rate/b.undecoded))
-	b.report.say("processor time of that", "%.2f µs an event, snapshots and checkpoints included",
-		float64(b.projector.cpu().Microseconds())/float64(b.events))
-	b.report.memory("memory once folded", b.projector)
-	return nil
+	return b.foldRate(ctx)
 }
 
 // foldRate follows the projector's position from its first event to its last.
@@ -120,7 +147,7 @@ func (b *bench) foldRate(ctx context.Context) (float64, error) {
 		case position >= b.events:
 			return float64(position-from) / now.Sub(began).Seconds(), nil
 		}
-		if err := rest(ctx, 10*time.Millisecond); err != nil {
+		if err := rest(ctx, 20*time.Millisecond); err != nil {
 			return 0, err
 		}
 	}
@@ -148,7 +175,7 @@ func (b *bench) restart(ctx context.Context) error {
 	var worst time.Duration
 	for range restarts {
 		b.projector.kill()
-		if err := b.startProjector(ctx, "data"); err != nil {
+		if err := b.startProjector(ctx); err != nil {
 			return err
 		}
 		if err := b.ready(ctx); err != nil {
@@ -235,9 +262,8 @@ func (b *bench) busy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var one, many []time.Duration
-	for round := 0; round < busyRounds; round++ {
-		b.projector.kill()
-		if err := b.startProjector(ctx, fmt.Sprintf("busy-%d", round)); err != nil {
+	for range busyRounds {
+		if err := b.fresh(ctx); err != nil {
 			return err
 		}
 		for position := uint64(0); position < uint64(b.nodes); {

@@ -67,6 +67,14 @@ func (r *report) bound(what string, value, bound float64, d direction, unit stri
 	r.say(what, "%.*f %s; want %s %.*f: %s", digits, value, unit, sign, digits, bound, verdict)
 }
 
+// rounds prints a figure that was taken several times: each, and which is in the middle.
+func (r *report) rounds(what string, values []float64, unit string) {
+	r.say(what, "%.0f %s, the median of %.0f", median(values), unit, values)
+}
+
+// median is the middle one; of an even number, the lower of the two.
+func median(values []float64) float64 { return slices.Sorted(slices.Values(values))[(len(values)-1)/2] }
+
 // latency prints quantiles and holds the 99th percentile against its bound.
 func (r *report) latency(what string, took []time.Duration, bound time.Duration) {
 	if len(took) == 0 {
