@@ -6,7 +6,7 @@
 //	p.View(func(v *projections.Views) { node, ok = v.Registry.Node("n3") })
 //	for notice, err := range p.Watch(ctx, events.Filter{}, position) { ... }
 //
-// One goroutine reads the log and folds; another asks the log once a second how far it reaches, which is the heartbeat:
+// One goroutine reads the log and another folds; a third asks the log once a second how far it reaches, which is the heartbeat:
 // it tells a view that is up to date from one whose log is away. Position and state move together: a snapshot holds both,
 // and a start reads the newest whole snapshot and the rest of the log. They lie in a directory, or in a [Store] that several
 // projectors share, and are written beside the fold. One that is broken, or of another cluster, is put aside and the log is read

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"time"
 
@@ -218,8 +219,11 @@ func (p *Projector) advice() string {
 
 // follow reads the log from behind the views' position for as long as it can. It never returns nil before ctx ends.
 func (p *Projector) follow(ctx context.Context) error {
-	due, folded := p.newSchedule(), 0
-	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, p.from(p.position()+1)) {
+	due, folded, from := p.newSchedule(), 0, p.from(p.position()+1)
+	subscribe := func(ctx context.Context) iter.Seq2[events.Recorded, error] {
+		return p.cfg.Log.Subscribe(ctx, events.Filter{}, from)
+	}
+	for rec, err := range readAhead(ctx, subscribe) {
 		if err := p.take(ctx, rec, err); err != nil {
 			return p.advise(err)
 		}

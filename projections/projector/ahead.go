@@ -1,0 +1,97 @@
+package projector
+
+import (
+	"context"
+	"iter"
+	"sync"
+
+	"rollcall/events"
+)
+
+// aheadMax is how many events wait to be folded, while as many are being folded. They are as many as a pair of processors hand to each
+// other with little waking and no further gain, and some hundred kilobytes, as a rule.
+const aheadMax = 256
+
+// delivery is what a subscription yields.
+type delivery struct {
+	rec events.Recorded
+	err error
+}
+
+// ahead is a bounded queue between the goroutine that reads and the one that folds. Who takes gets all there is.
+type ahead struct {
+	mu    sync.Mutex
+	some  sync.Cond // something was put, or it has ended
+	room  sync.Cond // everything was taken, or it has ended
+	list  []delivery
+	ended bool
+}
+
+// readAhead yields what subscribe yields under a context that ends with ctx or with the loop. To read and decode a log takes as
+// long as to fold it, so it is done beside, and an event is never held back for more to come.
+func readAhead(
+	ctx context.Context, subscribe func(context.Context) iter.Seq2[events.Recorded, error],
+) iter.Seq2[events.Recorded, error] {
+	return func(yield func(events.Recorded, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		a := &ahead{list: make([]delivery, 0, aheadMax)}
+		a.some.L, a.room.L = &a.mu, &a.mu
+		var reading sync.WaitGroup
+		reading.Go(func() {
+			defer a.end()
+			for rec, err := range subscribe(ctx) {
+				if !a.put(delivery{rec, err}) {
+					return
+				}
+			}
+		})
+		defer reading.Wait()
+		defer a.end()
+		defer cancel()
+		for list := a.take(make([]delivery, 0, aheadMax)); len(list) > 0; list = a.take(list) {
+			for i := range list {
+				if !yield(list[i].rec, list[i].err) {
+					return
+				}
+			}
+			clear(list) // for what the events hold
+		}
+	}
+}
+
+// put waits for room. It reports false when nobody takes any more.
+func (a *ahead) put(d delivery) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for len(a.list) == aheadMax && !a.ended {
+		a.room.Wait()
+	}
+	if a.ended {
+		return false
+	}
+	if a.list = append(a.list, d); len(a.list) == 1 {
+		a.some.Signal()
+	}
+	return true
+}
+
+// take returns all there is, and keeps spare to put what comes into. It waits for something, and returns nothing at the end.
+func (a *ahead) take(spare []delivery) []delivery {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for len(a.list) == 0 && !a.ended {
+		a.some.Wait()
+	}
+	list := a.list
+	a.list = spare[:0]
+	a.room.Signal()
+	return list
+}
+
+func (a *ahead) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ended = true
+	a.some.Signal()
+	a.room.Signal()
+}

@@ -1,0 +1,107 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"testing"
+	"testing/synctest"
+
+	"rollcall/events"
+)
+
+// counting yields events from position 1 on until its context ends or, when that is not 0, behind the position last.
+func counting(last uint64, read *uint64) func(context.Context) iter.Seq2[events.Recorded, error] {
+	return func(ctx context.Context) iter.Seq2[events.Recorded, error] {
+		return func(yield func(events.Recorded, error) bool) {
+			for n := uint64(1); ctx.Err() == nil && (last == 0 || n <= last); n++ {
+				*read = n
+				if !yield(events.Recorded{Position: n}, nil) {
+					return
+				}
+			}
+			if last == 0 {
+				<-ctx.Done()
+			}
+		}
+	}
+}
+
+// I10: what is read ahead comes in order and once, and the end with its error.
+func TestI10ReadAheadKeepsTheOrder(t *testing.T) {
+	const last = 20*aheadMax + 7
+	broken := errors.New("broken")
+	var read, want uint64
+	subscribe := func(ctx context.Context) iter.Seq2[events.Recorded, error] {
+		return func(yield func(events.Recorded, error) bool) {
+			for rec := range counting(last, &read)(ctx) {
+				if !yield(rec, nil) {
+					return
+				}
+			}
+			yield(events.Recorded{}, broken)
+		}
+	}
+	for rec, err := range readAhead(t.Context(), subscribe) {
+		if want++; want <= last && (err != nil || rec.Position != want) || want > last && !errors.Is(err, broken) {
+			t.Fatalf("position %d, %v; want %d", rec.Position, err, want)
+		}
+	}
+	if want != last+1 {
+		t.Errorf("%d came, want %d and the error", want, last)
+	}
+}
+
+// I15: a fold that stands still has a bounded number read ahead, and a loop that breaks ends the reading.
+func TestI15ReadAheadIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var read uint64
+		for rec := range readAhead(t.Context(), counting(0, &read)) {
+			synctest.Wait()
+			if most := rec.Position + 2*aheadMax; read > most {
+				t.Fatalf("%d are read at position %d, want at most %d", read, rec.Position, most)
+			}
+			if rec.Position == 3*aheadMax {
+				break
+			}
+		}
+	})
+}
+
+// Nothing is held back for more to come.
+func TestReadAheadHandsOnAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		say, seen := make(chan uint64), make(chan uint64)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			defer close(seen)
+			subscribe := func(context.Context) iter.Seq2[events.Recorded, error] {
+				return func(yield func(events.Recorded, error) bool) {
+					for {
+						select {
+						case n := <-say:
+							if !yield(events.Recorded{Position: n}, nil) {
+								return
+							}
+						case <-ctx.Done():
+							return
+						}
+					}
+				}
+			}
+			for rec := range readAhead(ctx, subscribe) {
+				seen <- rec.Position
+			}
+		}()
+		for n := range uint64(10) {
+			say <- n
+			if got := <-seen; got != n {
+				t.Fatalf("%d came, want %d", got, n)
+			}
+		}
+		cancel()
+		if _, more := <-seen; more {
+			t.Error("something came after the end")
+		}
+	})
+}
