@@ -106,7 +106,8 @@ func TestAppendWaitsForWhoTakesIt(t *testing.T) {
 	s := run(t, &server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
 	})
-	log := connect(t, jslog.Config{URL: s.ClientURL(), Provision: true})
+	cfg := jslog.Config{URL: s.ClientURL(), Provision: true}
+	log := connect(t, jslog.Inspecting(cfg, time.Hour)) // or what the test makes of the stream could be found out
 	_, js := plain(t, s.ClientURL())
 	stream, err := js.Stream(bounded(t), events.StreamName(cluster))
 	if err != nil {

@@ -72,6 +72,8 @@ type Config struct {
 	OnStatus func(Status)
 	// Logger is told when the log comes and goes; nil discards.
 	Logger *slog.Logger
+
+	inspectEvery time.Duration // the mean; inspectEveryDefault when 0. Tests look more often, or not at all
 }
 
 func (cfg Config) validate() error {
@@ -107,6 +109,9 @@ func (cfg Config) withDefaults() Config {
 	}
 	if cfg.CatchUp == 0 {
 		cfg.CatchUp = catchUpDefault
+	}
+	if cfg.inspectEvery == 0 {
+		cfg.inspectEvery = inspectEveryDefault
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -13,9 +13,9 @@ import (
 	"rollcall/events"
 )
 
-// inspectEvery is the mean time between two looks at the stream while it is in use, so that one that was altered or deleted
-// meanwhile is not trusted for longer. A look is one small request to the stream's leader.
-const inspectEvery = 5 * time.Second
+// inspectEveryDefault is the mean time between two looks at the stream while it is in use, so that one that was altered or
+// deleted meanwhile is not trusted for longer. A look is one small request to the stream's leader.
+const inspectEveryDefault = 5 * time.Second
 
 // The callbacks of a connection. nats.go calls them one after the other.
 
@@ -63,7 +63,7 @@ func (l *Log) tend() {
 	defer close(l.done)
 	var told Status
 	for attempt := 0; ; {
-		err := l.look()
+		err, every := l.look(), l.cfg.inspectEvery
 		if status := l.Status(); !status.same(told) {
 			told = status
 			if l.cfg.OnStatus != nil {
@@ -75,7 +75,7 @@ func (l *Log) tend() {
 			select {
 			case <-l.kick:
 				continue
-			case <-time.After(inspectEvery/2 + rand.N(inspectEvery)): // a cluster's members do not all ask at once
+			case <-time.After(every/2 + rand.N(every)): // a cluster's members do not all ask at once
 				continue
 			case <-l.ctx.Done():
 				return

@@ -11,11 +11,11 @@ import (
 	"rollcall/events/jslog"
 )
 
-// altered is a log in use whose stream is then set so that it forgets, and what sets it right again.
-func altered(t *testing.T, use func(log *jslog.Log)) (log *jslog.Log, mend func()) {
+// altered is a log in use, looked at so often, whose stream is then set so that it forgets, and what sets it right again.
+func altered(t *testing.T, every time.Duration, use func(log *jslog.Log)) (log *jslog.Log, mend func()) {
 	t.Helper()
 	good, js, cfg := made(t)
-	log = connect(t, cfg)
+	log = connect(t, jslog.Inspecting(cfg, every))
 	mustAppend(t, log, event(events.Joined, "n1"), 0)
 	use(log)
 	set := func(c jetstream.StreamConfig) {
@@ -33,7 +33,7 @@ func altered(t *testing.T, use func(log *jslog.Log)) (log *jslog.Log, mend func(
 // I1: a stream that is altered under a live connection is found out without anybody reconnecting, and not used any longer.
 func TestDriftUnderLiveConnection(t *testing.T) {
 	var all, some *feed
-	log, mend := altered(t, func(log *jslog.Log) {
+	log, mend := altered(t, 100*time.Millisecond, func(log *jslog.Log) {
 		all = follow(t, log, events.Filter{}, events.From{})
 		some = follow(t, log, events.Filter{Node: "n1"}, events.From{})
 		all.want(t, 1)
@@ -52,7 +52,7 @@ func TestDriftUnderLiveConnection(t *testing.T) {
 
 // A reader that begins sees the drift first, and the log is not used from that moment on.
 func TestReaderNoticesDrift(t *testing.T) {
-	log, _ := altered(t, func(*jslog.Log) {})
+	log, _ := altered(t, time.Hour, func(*jslog.Log) {})
 	follow(t, log, events.Filter{}, events.From{}).wantLast(t, jslog.ErrDrift)
 	if log.Connected() {
 		t.Error("the log counts as ready though its reader found the stream altered")
@@ -62,7 +62,7 @@ func TestReaderNoticesDrift(t *testing.T) {
 // A stream that is deleted is missed by a log that nobody uses.
 func TestDeletedStreamIsMissed(t *testing.T) {
 	_, js, cfg := made(t)
-	log := connect(t, cfg)
+	log := connect(t, jslog.Inspecting(cfg, 100*time.Millisecond))
 	if err := js.DeleteStream(bounded(t), events.StreamName(cluster)); err != nil {
 		t.Fatal(err)
 	}
