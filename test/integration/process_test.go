@@ -227,7 +227,17 @@ func (s *site) await(id, state string, least uint64) nodeView {
 // said counts the events of kind about id in the log, as the API shows it; of every kind when it is empty.
 func (s *site) said(id, kind string) int {
 	s.t.Helper()
-	var answer struct{ Events []json.RawMessage }
+	return len(s.incarnations(id, kind))
+}
+
+// incarnations are those of the events that said counts.
+func (s *site) incarnations(id, kind string) (all []uint64) {
+	s.t.Helper()
+	var answer struct {
+		Events []struct {
+			Event struct{ Data struct{ Incarnation uint64 } }
+		}
+	}
 	query := url.Values{"node": {id}, "from": {"1"}, "limit": {"1000"}}
 	if kind != "" {
 		query.Set("kind", kind)
@@ -235,5 +245,8 @@ func (s *site) said(id, kind string) int {
 	if err := get(s.api()+"/v1/events?"+query.Encode(), &answer); err != nil {
 		s.t.Fatal(err)
 	}
-	return len(answer.Events)
+	for _, e := range answer.Events {
+		all = append(all, e.Event.Data.Incarnation)
+	}
+	return all
 }
