@@ -30,24 +30,31 @@ type Registry struct {
 	rows    table[*Node]
 	unread  map[string]*Parked       // of each node with unreadable events: all of them, passed over or not
 	skipped map[string]uint64        // by node: unreadable events up to this position are passed over
-	tagged  atomic.Pointer[tagIndex] // nil until a reader asks for it: of several at a time each may make it
+	tagged  atomic.Pointer[tagIndex] // nil until it is asked for: of several readers at a time each may make it
+	asked   *atomic.Bool             // a copy was asked for its index and has none; shared with the copies
 	frozen  bool
 }
 
 const registryVersion = 4
 
 func newRegistry() *Registry {
-	return &Registry{unread: make(map[string]*Parked), skipped: make(map[string]uint64)}
+	return &Registry{unread: make(map[string]*Parked), skipped: make(map[string]uint64), asked: new(atomic.Bool)}
 }
 
 // freeze returns a registry that stays as it is while r goes on, and is not written to itself.
 func (r *Registry) freeze() *Registry {
-	return &Registry{rows: r.rows.clone(), unread: maps.Clone(r.unread), skipped: maps.Clone(r.skipped), frozen: true}
+	out := &Registry{
+		rows: r.rows.clone(), unread: maps.Clone(r.unread), skipped: maps.Clone(r.skipped), asked: r.asked, frozen: true,
+	}
+	out.tagged.Store(r.frozenIndex())
+	return out
 }
 
 // thaw returns a registry that goes on from r, which is frozen.
 func (r *Registry) thaw() *Registry {
-	return &Registry{rows: r.rows.fork(nil), unread: maps.Clone(r.unread), skipped: maps.Clone(r.skipped)}
+	out := newRegistry()
+	out.rows, out.unread, out.skipped = r.rows.fork(nil), maps.Clone(r.unread), maps.Clone(r.skipped)
+	return out
 }
 
 // Len is the number of nodes.
@@ -77,13 +84,21 @@ func (r *Registry) apply(step *Step) {
 	if next.tags == "" || step.Outcome.Result == events.Applied && bringsTags(&step.Recorded) {
 		next.tags = writtenTags(next.Tags)
 		if index := r.tagged.Load(); index != nil {
-			index.move(r.rows.number[next.ID], before, next)
+			index.move(r.rows.number[next.ID], tagsOf(before), next.Tags)
 		}
 	}
 	if next.SincePosition == step.Position {
 		next.Kind, next.By, next.Evidence = step.Kind, step.Author, step.Evidence
 	}
 	*place = next
+}
+
+// tagsOf are the tags of a node, which may be none yet.
+func tagsOf(n *Node) map[string]string {
+	if n == nil {
+		return nil
+	}
+	return n.Tags
 }
 
 // bringsTags reports whether an event, if it is applied, may change its node's tags. They change seldom and are written

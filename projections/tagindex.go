@@ -1,58 +1,75 @@
 package projections
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
 
-// tagIndex says which rows of a registry have a tag at a value, by their numbers, which rise. A tag expression as a rule names
-// one node in many, and looking at every node's tags for it takes as long as everything else that an answer takes.
-type tagIndex map[tagValue][]uint32
+// tagIndex says which rows of a registry have a tag at a value. A tag expression as a rule names one node in many, and looking
+// at every node's tags for it takes as long as everything else that an answer takes.
+type tagIndex struct {
+	rows   map[tagValue][]uint32 // their numbers, which rise; a list is replaced, never written to
+	shared bool                  // rows is a copy's too: it is replaced as well
+}
 
 type tagValue struct{ key, value string }
 
 // indexOf returns the index of rows.
-func indexOf(rows *table[*Node]) tagIndex {
-	x := make(tagIndex)
+func indexOf(rows *table[*Node]) *tagIndex {
+	x := &tagIndex{rows: make(map[tagValue][]uint32)}
 	for n := range uint32(rows.rows) {
-		x.add(rows.at(n).value, n)
+		for key, value := range rows.at(n).value.Tags {
+			tag := tagValue{key, value}
+			x.rows[tag] = append(x.rows[tag], n)
+		}
 	}
 	return x
 }
 
-// move takes note that row n is of node after now, and was of before; nil where there was none.
-func (x tagIndex) move(n uint32, before, after *Node) {
-	x.remove(before, n)
-	x.add(after, n)
+// freeze returns an index that stays as it is while x goes on.
+func (x *tagIndex) freeze() *tagIndex {
+	if x == nil {
+		return nil
+	}
+	x.shared = true
+	return &tagIndex{rows: x.rows, shared: true}
 }
 
-func (x tagIndex) add(node *Node, n uint32) {
-	for key, value := range node.Tags {
-		tag := tagValue{key, value}
-		if i, found := slices.BinarySearch(x[tag], n); !found {
-			x[tag] = slices.Insert(x[tag], i, n)
+// move takes note that row n has tags after now, and had those before.
+func (x *tagIndex) move(n uint32, before, after map[string]string) {
+	for key, value := range before {
+		if now, still := after[key]; !still || now != value {
+			x.put(n, tagValue{key, value}, false)
+		}
+	}
+	for key, value := range after {
+		if was, already := before[key]; !already || was != value {
+			x.put(n, tagValue{key, value}, true)
 		}
 	}
 }
 
-func (x tagIndex) remove(node *Node, n uint32) {
-	if node == nil {
-		return
+// put makes row n one of those that have tag, or none of them.
+func (x *tagIndex) put(n uint32, tag tagValue, has bool) {
+	if x.shared {
+		x.rows, x.shared = maps.Clone(x.rows), false
 	}
-	for key, value := range node.Tags {
-		tag := tagValue{key, value}
-		i, found := slices.BinarySearch(x[tag], n)
-		switch {
-		case found && len(x[tag]) == 1:
-			delete(x, tag)
-		case found:
-			x[tag] = slices.Delete(x[tag], i, i+1)
-		}
+	list := x.rows[tag]
+	i, found := slices.BinarySearch(list, n)
+	switch {
+	case found == has:
+	case has:
+		x.rows[tag] = slices.Insert(slices.Clip(list), i, n)
+	case len(list) == 1:
+		delete(x.rows, tag)
+	default:
+		x.rows[tag] = slices.Concat(list[:i], list[i+1:])
 	}
 }
 
 // narrow returns the rows that pass the terms of sel which name values; ok is false when none does. The slice is the caller's.
-func (x tagIndex) narrow(sel Selector) (rows []uint32, ok bool) {
+func (x *tagIndex) narrow(sel Selector) (rows []uint32, ok bool) {
 	for i := range sel.terms {
 		t := &sel.terms[i]
 		if t.not || t.op != equals && t.op != within {
@@ -69,13 +86,13 @@ func (x tagIndex) narrow(sel Selector) (rows []uint32, ok bool) {
 }
 
 // of returns the rows that have one of the values of a term. It is read only.
-func (x tagIndex) of(t *term) []uint32 {
+func (x *tagIndex) of(t *term) []uint32 {
 	if len(t.values) == 1 {
-		return x[tagValue{t.key, t.values[0]}]
+		return x.rows[tagValue{t.key, t.values[0]}]
 	}
 	var all []uint32
 	for _, value := range t.values {
-		all = append(all, x[tagValue{t.key, value}]...)
+		all = append(all, x.rows[tagValue{t.key, value}]...)
 	}
 	slices.Sort(all)
 	return slices.Compact(all) // a value may be named twice
@@ -118,16 +135,28 @@ func (r *Registry) Tagged(sel Selector) []*Node {
 	return out
 }
 
-// narrow asks the index, which is made when it is first asked. What is frozen has none: it is asked a few times at most.
+// narrow asks the index. It is made when it is first asked; where that is a copy of the rows, it has to do without, and the
+// next copy has one.
 func (r *Registry) narrow(sel Selector) ([]uint32, bool) {
-	if r.frozen {
-		return nil, false
-	}
 	index := r.tagged.Load()
-	if index == nil {
-		made := indexOf(&r.rows)
-		index = &made
+	switch {
+	case index != nil:
+	case r.frozen:
+		r.asked.Store(true)
+		return nil, false
+	default:
+		index = indexOf(&r.rows)
 		r.tagged.Store(index)
 	}
 	return index.narrow(sel)
+}
+
+// frozenIndex returns the index for a copy.
+func (r *Registry) frozenIndex() *tagIndex {
+	index := r.tagged.Load()
+	if index == nil && r.asked.Load() {
+		index = indexOf(&r.rows)
+		r.tagged.Store(index)
+	}
+	return index.freeze()
 }

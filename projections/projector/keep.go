@@ -26,8 +26,9 @@ const (
 	// from a long log would otherwise be written more than it is folded.
 	snapshotRest = 40
 
-	// keepQueue is how many frozen views wait to be written down.
-	keepQueue = 2
+	// keepQueue is how many frozen views wait to be written down: as many as a fold leaves behind while a large snapshot is written.
+	// Each holds the rows that were changed since.
+	keepQueue = 8
 
 	// saveTimeout bounds the writing or reading of one snapshot, listTimeout a look at what there is, and lastTimeout the writing
 	// at the end of Run.
@@ -233,6 +234,9 @@ func (s *schedule) tick() {
 	position := p.position()
 	s.climb.tick(position, func() keep { return p.freeze(true) })
 	if position < s.snapshot || p.cfg.Now().UnixNano() < p.resting.Load() {
+		return
+	}
+	if len(p.keeping) > 0 { // of these, one waits at most: the room is for checkpoints
 		return
 	}
 	if p.hand(func() keep { return p.freeze(false) }) {
