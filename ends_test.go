@@ -10,6 +10,7 @@ import (
 
 	"rollcall"
 	"rollcall/events"
+	"rollcall/swim"
 	"rollcall/swim/agent"
 )
 
@@ -92,6 +93,27 @@ func TestLeaveWhenTheContextEnds(t *testing.T) {
 	cancel()
 	<-m.Done()
 	h.wantStory("n1 joined 1", "n1 left 1")
+}
+
+// So is a Leave with a context that has ended: the others know of it, and the log.
+func TestLeaveWithEndedContext(t *testing.T) {
+	t.Parallel()
+	for range 10 { // of which half failed, where chance decided
+		inBubble(t, func(h *house) {
+			n1 := h.join(h.options("n1"))
+			h.drained(n1)
+			n2 := h.join(h.options("n2", n1.Addr()))
+			<-n2.Joined()
+			h.drained(n2)
+			ended, cancel := context.WithCancel(h.t.Context())
+			cancel()
+			if err := n2.Leave(ended); err != nil {
+				h.t.Error(err)
+			}
+			sees(h.t, n1, "n2", swim.Left)
+			h.wantStory("n1 joined 1", "n2 joined 1", "n2 left 1")
+		})
+	}
 }
 
 // A function that ends with its context, and closes the member on its way out, still leaves.

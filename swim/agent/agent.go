@@ -159,6 +159,9 @@ func (a *Agent) Learn(ctx context.Context, claim *swim.LogClaim) error {
 // Pause makes the member stand still, as a stopped process would: nothing is read, nothing sent, no timer runs. The
 // returned function lets it go on; it must be called, once.
 func (a *Agent) Pause(ctx context.Context) (resume func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	until := make(chan struct{})
 	select {
 	case a.paused <- until:
@@ -170,8 +173,12 @@ func (a *Agent) Pause(ctx context.Context) (resume func(), err error) {
 	}
 }
 
-// do hands the loop a command and waits until it is carried out.
+// do hands the loop a command and waits until it is carried out. A context that has ended hands over nothing; one that ends
+// while the command waits does not take it back.
 func (a *Agent) do(ctx context.Context, in swim.Input) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	done := make(chan error, 1)
 	select {
 	case a.inbox <- input{Input: in, done: done}:

@@ -14,6 +14,7 @@ import (
 // is cleared, the event channels are closed. Leave is the first phase, Close the others.
 const (
 	leaveLimit       = swim.LeaveWait + time.Second // of a departure, where the loop stands still too
+	leaveBrief       = 500 * time.Millisecond       // of waiting on for the acknowledgement when the caller's context has ended
 	connectionsLimit = 2 * time.Second              // of telling every peer and closing its connection
 	recordLimit      = 10 * time.Second             // of recording what was still to be recorded
 )
@@ -23,22 +24,26 @@ func (a *Agent) phase(number int, text string, args ...any) {
 	a.log.Info(text, append([]any{"shutdown", number, "of", 6}, args...)...)
 }
 
-// Leave departs gracefully: it returns when other members have acknowledged the departure, after swim.LeaveWait at most,
-// or when ctx ends; with ErrStandsStill a second later, if the member does nothing at all. The agent goes on answering until
+// Leave departs gracefully, whatever ctx says: the end of ctx only shortens how long it waits for others to acknowledge that.
+// It returns when enough of them have, after swim.LeaveWait at most; when ctx ends, it waits [leaveBrief] more and returns
+// ctx's error. If the member does nothing at all it returns ErrStandsStill a second later. The agent goes on answering until
 // Close.
 func (a *Agent) Leave(ctx context.Context) error {
 	began := time.Now()
-	ctx, cancel := context.WithTimeoutCause(ctx, leaveLimit, ErrStandsStill)
+	limit, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), leaveLimit, ErrStandsStill)
 	defer cancel()
-	if err := a.do(ctx, swim.Leave()); err != nil {
-		return cmp.Or(context.Cause(ctx), err)
+	if err := a.do(limit, swim.Leave()); err != nil {
+		return cmp.Or(context.Cause(limit), err)
 	}
+	limit, hurry := context.WithCancelCause(limit)
+	defer hurry(nil)
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(leaveBrief, func() { hurry(context.Cause(ctx)) }) })()
 	select {
 	case <-a.gone:
 		a.phase(1, "departure known to others, or nobody there", "after", time.Since(began))
 		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	case <-limit.Done():
+		return context.Cause(limit)
 	case <-a.ctx.Done():
 		return ErrClosed
 	}

@@ -130,3 +130,63 @@ func TestLeaveLimit(t *testing.T) {
 		closeAll(t, agents...)
 	})
 }
+
+// TestLeaveWithEndedContext: that is a departure like any other, each time, and one that nobody acknowledges is over soon
+// (requirements 1.14).
+func TestLeaveWithEndedContext(t *testing.T) {
+	for range 20 { // of which half failed, where chance decided
+		synctest.Test(t, func(t *testing.T) {
+			agents := newNetwork(t).form(3)
+			ended, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := agents[0].Leave(ended); err != nil {
+				t.Error(err)
+			}
+			closeAll(t, agents[0])
+			for _, a := range agents[1:] {
+				if m, _ := a.Registry().Get("n1"); m.State != swim.Left {
+					t.Errorf("%s sees it %v, want left", a.Status().Self.ID, m.State)
+				}
+			}
+			closeAll(t, agents[1:]...)
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork(t)
+		agents := w.form(2)
+		w.setCut(address(1), true)
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		began := time.Now()
+		if err := agents[0].Leave(ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v, want the context's error", err)
+		}
+		if took := time.Since(began); took != leaveBrief {
+			t.Errorf("took %v, want %v", took, leaveBrief)
+		}
+		closeAll(t, agents...)
+	})
+}
+
+// TestEndedContextDoesNothing: what is no departure is not begun with a context that has ended.
+func TestEndedContextDoesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := newNetwork(t).start(1)
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 20 {
+			if err := a.SetTags(ended, swim.Tags{{Key: "a", Value: "b"}}); !errors.Is(err, context.Canceled) {
+				t.Errorf("tags: %v", err)
+			}
+			if resume, err := a.Pause(ended); !errors.Is(err, context.Canceled) {
+				t.Errorf("paused: %v", err)
+				resume()
+			}
+		}
+		synctest.Wait()
+		if m := a.Status().Self; len(m.Tags) > 0 || m.Incarnation != 1 {
+			t.Errorf("it has %v at %d", m.Tags, m.Incarnation)
+		}
+		closeAll(t, a)
+	})
+}
