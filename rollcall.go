@@ -92,7 +92,8 @@ type Member struct {
 
 // Join starts a member. It returns when the member answers its peers: its incarnation is above every earlier life that its
 // directory or the log remembers, where the log answers within a few seconds. The seeds are asked in the background
-// until one answers; see [Member.Joined]. ctx bounds the start only.
+// until one answers; see [Member.Joined]. ctx bounds the start only: the member runs until Leave or Close, also one that nobody
+// holds any more.
 func Join(ctx context.Context, opt Options) (*Member, error) {
 	if err := opt.validate(); err != nil {
 		return nil, err
@@ -308,7 +309,8 @@ func (m *Member) Done() <-chan struct{} { return m.closed }
 // Registry is this member's own view of the cluster, fed by the protocol and not by the log.
 func (m *Member) Registry() *agent.Registry { return m.agent.Registry() }
 
-// Subscribe delivers the changes of this member's view from now on; bound is how many may wait for the reader.
+// Subscribe delivers the changes of this member's view from now on, until the subscription or the member is closed; bound is how
+// many may wait for the reader.
 func (m *Member) Subscribe(bound int) *agent.Subscription { return m.agent.Subscribe(bound) }
 
 // Status is the state of the member's protocol, transport and recording.

@@ -124,7 +124,8 @@ func (a *Agent) Registry() *Registry { return a.registry }
 // Met is closed once another member has answered this one, or asked it for its state: it is not alone.
 func (a *Agent) Met() <-chan struct{} { return a.met }
 
-// Subscribe delivers the view's changes from now on; bound is how many may wait for the reader.
+// Subscribe delivers the view's changes from now on, until the subscription or the agent is closed; bound is how many may wait
+// for the reader.
 func (a *Agent) Subscribe(bound int) *Subscription { return a.subs.add(bound) }
 
 // Status returns what the loop last knew about itself.

@@ -9,17 +9,26 @@ import (
 // Notice is one change of the view, as a subscriber receives it.
 type Notice struct {
 	swim.Transition
-	Missed uint64 // changes this subscriber lost before this one, because it read too slowly
+	Missed uint64 // changes this subscriber lost before this one, because it read too slowly; see Subscription.Missed for the last
 }
 
 // Subscription receives the view's changes from the moment it was made. Each has its own bound, and a slow one loses
-// changes (and is told how many) without holding anybody else up.
+// changes (and is told how many) without holding anybody else up. Close one that is read no more: nothing else ends it before
+// the agent does, whoever has dropped it; it may be C alone that somebody still reads.
 type Subscription struct {
 	C <-chan Notice // closed by Close, or when the agent is closed
 
 	c      chan Notice
-	missed uint64
+	missed uint64 // since the newest notice in c; under the lock of set
 	set    *subscribers
+}
+
+// Missed is how many changes this subscriber lost after the newest notice it has got, or that waits in C: what the next one
+// will say, and all that says it when none follows. It holds after the end too.
+func (s *Subscription) Missed() uint64 {
+	s.set.mu.Lock()
+	defer s.set.mu.Unlock()
+	return s.missed
 }
 
 // Close ends the subscription. It is idempotent.

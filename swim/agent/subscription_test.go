@@ -54,6 +54,37 @@ func TestSlowSubscriber(t *testing.T) {
 	subs.close()
 }
 
+// TestMissedWithNothingToFollow: a slow reader is told what it lost last, too, while the agent runs and after its end
+// (requirements 1.16).
+func TestMissedWithNothingToFollow(t *testing.T) {
+	for name, end := range map[string]func(*subscribers, *Subscription){
+		"goes on":      func(*subscribers, *Subscription) {},
+		"closed":       func(_ *subscribers, s *Subscription) { s.Close() },
+		"agent closed": func(subs *subscribers, _ *Subscription) { subs.close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			subs := newSubscribers()
+			slow := subs.add(1)
+			for range 4 {
+				subs.publish(swim.Transition{Kind: swim.TransitionJoined})
+			}
+			end(subs, slow)
+			if n := <-slow.C; n.Missed != 0 {
+				t.Errorf("missed %d before the first", n.Missed)
+			}
+			for range 2 { // to ask changes nothing
+				if got := slow.Missed(); got != 3 {
+					t.Errorf("missed %d, want 3", got)
+				}
+			}
+			subs.publish(swim.Transition{Kind: swim.TransitionJoined})
+			if n, open := <-slow.C; open && (n.Missed != 3 || slow.Missed() != 0) {
+				t.Errorf("the next says %d, and %d are left to say; want 3 and 0", n.Missed, slow.Missed())
+			}
+		})
+	}
+}
+
 // TestSubscribeToChanges: what others do arrives typed and in order, and a bound below one is one.
 func TestSubscribeToChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -223,6 +223,9 @@ func (c *cluster) keepDiary(id string) {
 // read returns everything noticed so far.
 func (d *diary) read(t *testing.T) []agent.Notice {
 	t.Helper()
+	if missed := d.sub.Missed(); missed > 0 {
+		t.Fatalf("the diary of %s missed %d changes", d.id, missed)
+	}
 	for {
 		select {
 		case n, open := <-d.sub.C:
