@@ -109,9 +109,9 @@ func TestSecondProcessWhereTheLogDoesNotHoldTheFirst(t *testing.T) {
 					}
 					return nil
 				})
-				// By way of n2, and of a seed list in which the first one itself is.
-				for _, seed := range []netip.AddrPort{seed.Addr(), first.Addr()} {
-					second, err := rollcall.Join(h.t.Context(), h.options("n1", seed))
+				// By way of n2, of a seed list in which the first one itself is, and without seeds, of whom the log knows.
+				for _, seed := range [][]netip.AddrPort{{seed.Addr()}, {first.Addr()}, nil} {
+					second, err := rollcall.Join(h.t.Context(), h.options("n1", seed...))
 					if err == nil {
 						second.Close()
 					}

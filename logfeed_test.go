@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +24,8 @@ type line struct {
 	mu  sync.Mutex
 	up  context.Context // ends with the next cut
 	cut func()
+
+	between atomic.Int64 // two events that are read: a time.Duration
 }
 
 func newLine(log events.Log) *line {
@@ -66,6 +70,10 @@ func (l *line) Subscribe(ctx context.Context, f events.Filter, from events.From)
 			if up.Err() != nil {
 				err = events.ErrUnavailable
 			}
+			select {
+			case <-time.After(time.Duration(l.between.Load())):
+			case <-up.Done():
+			}
 			if !yield(rec, err) || err != nil {
 				return
 			}
@@ -73,12 +81,16 @@ func (l *line) Subscribe(ctx context.Context, f events.Filter, from events.From)
 	}
 }
 
-// three is n1, n2, n3, who know each other; nothing but the log reaches n1 while it is alone.
+// three is n1, n2, n3, who know each other, and n1 reads log; nothing but that reaches n1 while it is alone, which is no partition
+// here.
 func three(h *house, log events.Log) (n1, n2, n3 *rollcall.Member) {
-	opt := h.options("n1")
-	opt.Log = log
-	n1 = h.join(opt)
-	n2, n3 = h.join(h.options("n2", n1.Addr())), h.join(h.options("n3", n1.Addr()))
+	join := func(id string, log events.Log, seeds ...netip.AddrPort) *rollcall.Member {
+		opt := h.options(id, seeds...)
+		opt.Log, opt.Protocol.PartitionGrace = log, time.Hour
+		return h.join(opt)
+	}
+	n1 = join("n1", log)
+	n2, n3 = join("n2", h.log, n1.Addr()), join("n3", h.log, n1.Addr())
 	members := []*rollcall.Member{n1, n2, n3}
 	for _, m := range members {
 		for _, other := range members {
@@ -141,6 +153,8 @@ func TestCatchingUpReplaces(t *testing.T) {
 			h.t.Fatal(err)
 		}
 		changes := n1.Subscribe(64)
+		time.Sleep(10 * time.Second)                     // of the bubble's time: the events are old when they are read
+		way.between.Store(int64(100 * time.Millisecond)) // so that each could be acted on before the next is read
 		way.mend()
 		sees(h.t, n1, "n3", swim.Left)
 		synctest.Wait() // the view comes first, then who subscribed

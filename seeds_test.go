@@ -112,6 +112,27 @@ func TestLostSeedIsAskedAgain(t *testing.T) {
 	})
 }
 
+// Without seeds, the members that the log holds are asked, as seeds are: a newcomer learns at once whom they know, also one
+// that the log does not.
+func TestJoinsThroughTheLog(t *testing.T) {
+	inBubble(t, func(h *house) {
+		n1 := h.join(h.options("n1"))
+		h.drained(n1)
+		opt := h.options("n2", n1.Addr())
+		opt.Log = memlog.New(cluster)
+		h.join(opt)
+		sees(h.t, n1, "n2", swim.Alive)
+		before := h.ether.callsTo(n1.Addr())
+		n3 := h.join(h.options("n3"))
+		for _, id := range []swim.ID{"n1", "n2"} {
+			sees(h.t, n3, id, swim.Alive)
+		}
+		if calls := h.ether.callsTo(n1.Addr()) - before; calls != 2 {
+			h.t.Errorf("it called n1 %d times, want 2: to look for another n3, and to join", calls)
+		}
+	})
+}
+
 // names is a service of names that begins to know them late.
 type names struct {
 	mu    sync.Mutex
