@@ -30,7 +30,7 @@ var rewrite = flag.Bool("update", false, "rewrite what the scripts in testdata p
 //	at <time> <input>                         run until then, and step with one input:
 //	    from <id> ping|ack|ping-req|nack|gossip [seq=<n>|seq=last] [regular] [due=<ms>] [target=<id>] [| <update>; …]
 //	    sync <id> | <update>; …               a state exchange was answered
-//	    down <id> closed|reset|unreachable    the transport's hint
+//	    down <id> closed|reset|unreachable|cut  the transport's hint
 //	    accuse <id> inc=<n> by <id>,…         the first of them gossips that they all accuse it
 //	    log | <update>                        the log says so
 //	    tick · leave · tags <k>=<v>… · rise <n>

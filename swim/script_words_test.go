@@ -27,7 +27,7 @@ func (s *script) input(words []string) Input {
 	case "rise":
 		return Rise(s.number(words[1]))
 	case "down":
-		how := map[string]Down{"closed": DownClosed, "reset": DownReset, "unreachable": DownUnreachable}[words[2]]
+		how := map[string]Down{"closed": DownClosed, "reset": DownReset, "unreachable": DownUnreachable, "cut": DownCut}[words[2]]
 		return PeerDown(peer().ID, peer().Addr, how)
 	case "accuse":
 		by := words[len(words)-1]
