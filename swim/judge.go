@@ -98,7 +98,7 @@ func (n *Node) unproven() {
 // mayJudge reports whether this member may accuse or convict: somebody reached it within the last two periods, and it has
 // no backlog, and it is not muted as part of a minority. Of two members, each has only the other to hear from.
 func (n *Node) mayJudge() bool {
-	if n.stall.timer != 0 || n.cfg.MinorityMute && n.split.Side == Minority {
+	if n.stall.timer != 0 || n.cfg.MinorityMute && n.inMinority() {
 		return false
 	}
 	return len(n.live) <= 2 || n.now-n.heardAny <= 2*n.cfg.ProtocolPeriod

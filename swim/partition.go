@@ -85,7 +85,7 @@ func (n *Node) checkPartition() {
 	p.timer = n.timers.arm(timerPartition, noRef, n.now+n.cfg.ProtocolPeriod)
 	var missing []ID
 	p.Reachable, p.Total, missing = n.reach()
-	cut := (p.Total-p.Reachable)*partitionShare > p.Total
+	cut := isCut(p.Reachable, p.Total)
 	side := p.Side
 	if cut {
 		p.Side = sideOf(p.Reachable, p.Total, n.reachesLowest)
@@ -146,6 +146,14 @@ func (n *Node) endPartition() {
 
 func (p *partition) enter(s PartitionState, now time.Duration) {
 	p.State, p.changed = s, now
+}
+
+func isCut(reachable, total int) bool { return (total-reachable)*partitionShare > total }
+
+// inMinority looks anew: the detector's own look may be a period old, as long as a suspicion that ripened meanwhile.
+func (n *Node) inMinority() bool {
+	reachable, total, _ := n.reach()
+	return isCut(reachable, total) && sideOf(reachable, total, n.reachesLowest) == Minority
 }
 
 // sideOf says on which side of a cut a member is that reaches so many of all. Of two equal halves the majority is the one that

@@ -138,3 +138,31 @@ func TestPartitionSpannedByTheLog(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A muted member of a minority convicts nobody on the other side: it knows on which side it is when the first suspicion ripens.
+func TestMutedMinorityConvictsNobody(t *testing.T) {
+	for seed := range uint64(10) {
+		const members, few = 12, 5
+		minority := map[swim.ID]bool{}
+		cut := false
+		w := swimsim.New(swimsim.Config{Seed: seed, Checked: true, Node: swim.Config{MinorityMute: true}, Watch: func(o swimsim.Observation) {
+			if cut && o.Kind == swim.TransitionFailed && minority[o.By.ID] {
+				t.Errorf("seed %d, %v: %s holds %s failed", seed, o.At, o.By.ID, o.Subject)
+			}
+		}})
+		for i := range members {
+			minority[w.Start(swimsim.Name(i)).ID] = i < few
+		}
+		w.Form()
+		w.Run(10*time.Second + time.Duration(seed)*77*time.Millisecond)
+		cut = true
+		c := w.Cut(func(from, to *swimsim.Member) bool { return minority[from.ID] != minority[to.ID] })
+		w.Run(30 * time.Second)
+		cut = false
+		w.Heal(c)
+		w.Run(30 * time.Second)
+		if err := errors.Join(w.Err(), w.Disagreement()); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+	}
+}
