@@ -7,7 +7,7 @@ func (n *Node) handleDatagram(in Input) {
 		n.counters.Malformed++
 		return
 	}
-	n.heardAny = n.now
+	n.heardSomebody()
 	m := n.find(in.From.ID)
 	if m != nil {
 		m.heard = n.now
@@ -51,7 +51,11 @@ func (n *Node) handlePing(from Peer, m *member, msg *message) {
 			ack.dueMS = n.dueIn(m)
 		}
 	}
-	n.send(from, &ack, nil)
+	var about *member
+	if n.damp.timer != 0 {
+		about = n.self // it answers, but stays away: who missed the verdict would go on holding it alive
+	}
+	n.send(from, &ack, about)
 }
 
 // inform tells a member that is heard although it is held suspect or failed, so that it can refute.
@@ -99,7 +103,7 @@ func (n *Node) apply(u *update, from Peer, o origin) {
 	case Suspect:
 		n.applySuspect(m, u, o)
 	case Failed:
-		n.applyFailed(m, u, o)
+		n.applyFailed(m, u, from, o)
 	case Left:
 		if u.claim.overrides(m.claim()) {
 			before := m.state
@@ -204,9 +208,14 @@ func (n *Node) applySuspect(m *member, u *update, o origin) {
 }
 
 // applyFailed takes a verdict that others reached. Somebody heard moments ago is probed before it is believed, and what a
-// state exchange says is always checked first (detection, pitfalls: a stale verdict after a heal).
-func (n *Node) applyFailed(m *member, u *update, o origin) {
+// state exchange says is always checked first (detection, pitfalls: a stale verdict after a heal); but who says so of himself
+// stays away (damping), and is believed.
+func (n *Node) applyFailed(m *member, u *update, from Peer, o origin) {
 	if !u.claim.overrides(m.claim()) {
+		return
+	}
+	if from.ID == m.id {
+		n.convicted(m, u.claim, u.accusers, o)
 		return
 	}
 	if o == byGossip && m.live != noRef && countAccusers(u.accusers, m.id) < Quorum(len(n.live)) {

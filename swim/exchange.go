@@ -37,7 +37,7 @@ func (n *Node) appendState(b []byte) []byte {
 		case len(body) >= StateMax-updateBytes-binary.MaxVarintLen64:
 			full = true
 		default:
-			body = n.appendUpdate(body, m)
+			body = n.appendUpdate(body, n.shown(m))
 			count++
 		}
 	}
@@ -102,7 +102,7 @@ func holdsUpdates(b []byte, count int) bool {
 }
 
 func (n *Node) handleExchangeRequest(in Input) {
-	n.heardAny = n.now
+	n.heardSomebody()
 	if in.From.ID == n.self.id || !n.applyState(in.Data, in.From) {
 		n.counters.Malformed++
 		n.emit(Effect{Kind: EffectReply, Token: in.Token})
@@ -114,7 +114,7 @@ func (n *Node) handleExchangeRequest(in Input) {
 }
 
 func (n *Node) handleExchangeReply(in Input) {
-	n.heardAny = n.now
+	n.heardSomebody()
 	if in.From.ID == n.self.id || !n.applyState(in.Data, in.From) {
 		n.counters.Malformed++
 		return

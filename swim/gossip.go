@@ -157,7 +157,7 @@ type packet struct {
 // put adds m's claim, if it fits.
 func (p *packet) put(n *Node, m *member) bool {
 	size := len(p.b)
-	p.b = n.appendUpdate(p.b, m)
+	p.b = n.appendUpdate(p.b, n.shown(m))
 	if len(p.b) > DatagramMax {
 		p.b = p.b[:size]
 		return false

@@ -12,7 +12,7 @@ type stall struct {
 const (
 	// stallPart of a protocol period is how late a due step may come before this member doubts itself.
 	stallPart = 4
-	// stallPings is how many members it asks then.
+	// stallPings is how many members askWarm asks.
 	stallPings = 3
 )
 
@@ -45,7 +45,12 @@ func (n *Node) noticeStall() {
 		// Too old to say anything about the target; the requester counts this as silence.
 		n.relayed[i].timer = 0
 	}
-	// Warm ones: many members that stood still together must not dial a cluster's worth of strangers.
+	n.askWarm()
+}
+
+// askWarm pings a few members for a fresh round trip. Warm ones: many members that stood still together must not dial a
+// cluster's worth of strangers.
+func (n *Node) askWarm() {
 	var asked [stallPings]int32
 	for i := range asked {
 		m := n.warmPeer(func(m *member) bool { return !contains(asked[:i], m.ref) })
@@ -83,6 +88,7 @@ func (n *Node) proven(seq uint32) {
 	if n.stall.timer != 0 && int32(seq-n.stall.since) > 0 {
 		n.stall = stall{}
 	}
+	n.answeredFresh(seq)
 }
 
 // unproven runs when nothing ended the doubt for two periods. Among several members the doubt stays: what is read
@@ -93,6 +99,18 @@ func (n *Node) unproven() {
 		return
 	}
 	n.stall.timer = n.timers.arm(timerProof, noRef, n.now+2*n.cfg.ProtocolPeriod)
+}
+
+// heardSomebody notes that somebody reached this member. If nobody had for two periods, it was cut off.
+func (n *Node) heardSomebody() {
+	silence := n.now - n.heardAny - 2*n.cfg.ProtocolPeriod
+	if silence > 0 {
+		n.damp.outage = n.now
+	}
+	if silence > n.cfg.SuspicionMin {
+		n.damp.away = n.now
+	}
+	n.heardAny = n.now
 }
 
 // mayJudge reports whether this member may accuse or convict: somebody reached it within the last two periods, and it has

@@ -115,7 +115,7 @@ func New(cfg Config, now time.Time) (*Node, error) {
 		warmed:    ration{since: never},
 		alarmed:   never,
 		risen:     never,
-		damp:      damping{outage: never},
+		damp:      damping{outage: never, away: never},
 		contests:  make(map[int32]*contest),
 	}
 	n.rng = rand.New(&n.pcg)
@@ -234,6 +234,8 @@ func (n *Node) holds(t timer) bool {
 		return n.split.timer == t.id
 	case timerReturn:
 		return n.damp.timer == t.id
+	case timerAsked:
+		return n.damp.asking == t.id
 	}
 	m := n.members[t.ref]
 	switch {
@@ -299,6 +301,8 @@ func (n *Node) run(t timer) {
 		n.checkPartition()
 	case timerReturn:
 		n.comeBack()
+	case timerAsked:
+		n.unanswered()
 	case timerContest:
 		n.settle(n.members[t.ref])
 	}

@@ -11,10 +11,11 @@ func (n *Node) aboutSelf(u *update, from Peer, o origin) {
 		return // whatever they say, it is about to be Left
 	case c.incarnation < n.self.incarnation:
 		if c.state != Alive {
-			n.say(n.self, Critical) // overtaken, but its author may have missed the refutation
+			n.overtaken(u, o)
+			n.say(n.self, Critical) // its author may have missed the refutation
 		}
 	case c.state == Suspect, c.state == Failed:
-		if !n.refute(u) {
+		if !n.refute(u, from, o) {
 			return // it says nothing for now
 		}
 	default:
@@ -27,19 +28,28 @@ func (n *Node) aboutSelf(u *update, from Peer, o origin) {
 
 // refute answers an accusation or a verdict, now or, reporting false, later. In a life that nobody has answered yet it is an
 // earlier one that is accused.
-func (n *Node) refute(u *update) bool {
+func (n *Node) refute(u *update, from Peer, o origin) bool {
 	switch {
 	case !n.known:
 		n.rise(u.claim.incarnation, TransitionJoined, Evidence{Reason: "an earlier life is remembered"})
-	case n.holdBackReturn(u):
+	case n.holdBackReturn(u, from, o):
 		return false
 	default:
-		if u.claim.state == Suspect && u.claim.incarnation < IncarnationMax-1 { // else there is no answer
-			n.unreachedSelf(u)
-		}
-		n.rise(u.claim.incarnation, TransitionRefuted, n.heldAgainst(u))
+		n.answer(u)
 	}
 	return true
+}
+
+// answer claims an incarnation above an accusation or a verdict.
+func (n *Node) answer(u *update) {
+	c := u.claim
+	if c.incarnation < n.self.incarnation || c.incarnation >= IncarnationMax-1 {
+		return // answered meanwhile, or there is no answer
+	}
+	if c.state == Suspect {
+		n.unreachedSelf(u)
+	}
+	n.rise(c.incarnation, TransitionRefuted, n.heldAgainst(u))
 }
 
 // remembersMax is how many times a period a member rises above lives that others remember. More often, it is no memory but
@@ -89,8 +99,12 @@ func (n *Node) rise(incarnation uint64, kind TransitionKind, evidence Evidence) 
 		n.counters.Refutations++
 		n.feel(+1) // somebody could not reach us: perhaps we are slow (Lifeguard, section 4.1)
 	}
-	evidence.Previous, n.risen = n.self.incarnation, n.now
 	n.release()
+	n.damp.overtook = 0
+	if kind == TransitionRefuted && n.damp.outage > n.risen && n.damp.counted != n.self.incarnation {
+		n.damp.overtook = n.self.incarnation
+	}
+	evidence.Previous, n.risen = n.self.incarnation, n.now
 	n.adopt(n.self, claim{incarnation + 1, Alive})
 	n.report(Transition{Kind: kind, Own: true, Evidence: evidence}, n.self, Alive)
 	n.say(n.self, Critical)

@@ -21,6 +21,7 @@ const (
 	timerPartition
 	timerContest // ref member: an accusation that it answered is long ago
 	timerReturn  // a return was held back for long enough
+	timerAsked   // who was asked what he holds against this member has not answered
 	timerGone    // how long a departure waits for its acks
 )
 

@@ -96,6 +96,51 @@ func TestFlipFlopperIsDamped(t *testing.T) {
 	}
 }
 
+// A member that stands still again and again, and answers for a moment between, is kept away like one whose link flip-flops: it
+// meets the accusation before the verdict, and is failed four times in a minute all the same, not fifteen times. Who missed the
+// verdict learns of it from the member itself, so that all views are equal meanwhile.
+func TestWhoStandsStillAgainAndAgainIsDamped(t *testing.T) {
+	for name, stall := range map[string]func(*swimsim.World, *swimsim.Member){
+		"blocked": (*swimsim.World).Block, "frozen": (*swimsim.World).Freeze,
+	} {
+		for _, log := range []*swimsim.LogConfig{nil, {}} {
+			verdicts := map[uint64]bool{} // by incarnation
+			w := swimsim.New(swimsim.Config{Seed: 11, Checked: true, Log: log, Watch: func(o swimsim.Observation) {
+				switch {
+				case o.Kind != swim.TransitionFailed:
+				case o.Subject == "n5":
+					verdicts[o.Incarnation] = true
+				case o.By.ID != "n5":
+					t.Errorf("%s, log %t: %s holds %s failed", name, log != nil, o.By.ID, o.Subject)
+				}
+			}})
+			for i := range 32 {
+				w.Start(swimsim.Name(i))
+			}
+			w.Form()
+			w.Run(10 * time.Second)
+			m := w.Member("n5")
+			for range 15 {
+				stall(w, m)
+				w.Run(4 * time.Second)
+				w.Thaw(m)
+				w.Run(100 * time.Millisecond)
+			}
+			if len(verdicts) < 3 || len(verdicts) > 4 || m.Node.Counters().Held == 0 {
+				t.Errorf("%s, log %t: %d verdicts in a minute, %d returns held back", name, log != nil, len(verdicts), m.Node.Counters().Held)
+			}
+			w.Run(5 * time.Second)
+			if m.Node.ReturnsIn() == 0 || !w.Agreed() {
+				t.Errorf("%s, log %t: stays away for %v more, views equal: %t", name, log != nil, m.Node.ReturnsIn(), w.Agreed())
+			}
+			w.Run(70 * time.Second)
+			if err := errors.Join(w.Err(), w.Disagreement()); err != nil {
+				t.Errorf("%s, log %t: %v", name, log != nil, err)
+			}
+		}
+	}
+}
+
 // With a partition that the log spans nobody is failed for being on the other side, and every view says who cannot reach whom, as
 // long as that is so.
 func TestPartitionSpannedByTheLog(t *testing.T) {
