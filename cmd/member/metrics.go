@@ -95,7 +95,7 @@ func one(holds bool) int64 {
 func (m *memberMetrics) observe(member *rollcall.Member, log *jslog.Log) error {
 	meter := m.Meter("rollcall/cmd/member")
 	instruments := make([]metric.Int64Observable, len(memberFigures))
-	all := make([]metric.Observable, 0, len(memberFigures)+1)
+	all := make([]metric.Observable, 0, len(memberFigures)+2)
 	for i, f := range memberFigures {
 		var err error
 		if f.counter {
@@ -112,13 +112,19 @@ func (m *memberMetrics) observe(member *rollcall.Member, log *jslog.Log) error {
 	if err != nil {
 		return fmt.Errorf("metric rollcall.log.connected: %w", err)
 	}
+	behind, err := meter.Int64ObservableGauge("rollcall.log.copies.behind", metric.WithUnit("{copy}"),
+		metric.WithDescription("Copies of the log that have stayed behind the leader's for a minute or longer."))
+	if err != nil {
+		return fmt.Errorf("metric rollcall.log.copies.behind: %w", err)
+	}
 	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		status := member.Status()
 		for i, f := range memberFigures {
 			o.ObserveInt64(instruments[i], f.value(status))
 		}
 		o.ObserveInt64(connected, one(log.Connected() && status.Recorder.Ended == nil))
+		o.ObserveInt64(behind, int64(log.CopiesBehind()))
 		return nil
-	}, append(all, connected)...)
+	}, append(all, connected, behind)...)
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 
@@ -26,6 +27,9 @@ type Log struct {
 
 	found bool // the stream was there and good once; tend's alone
 	good  bool // and when it was last looked at; tend's alone
+
+	copies copies       // tend's alone
+	behind atomic.Int64 // of them, for too long
 
 	mu      sync.Mutex
 	link    *link // nil before the first and after an unexpected end
@@ -61,7 +65,7 @@ func Connect(ctx context.Context, cfg Config) (*Log, error) {
 	l := &Log{
 		cfg: cfg.withDefaults(), stream: events.StreamName(cfg.Cluster),
 		done: make(chan struct{}), kick: make(chan struct{}, 1), changed: make(chan struct{}),
-		status: Status{Err: errAway},
+		status: Status{Err: errAway}, copies: make(copies),
 	}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	if err := l.redial(); err != nil {

@@ -106,6 +106,9 @@ func (l *Log) look() error {
 	if epoch.Err() != nil || l.ctx.Err() != nil {
 		return nil // the connection was lost meanwhile, and what comes next nudges; or this is the end
 	}
+	if err == nil && info.Cluster != nil && info.Cluster.Leader != "" { // else there is one server, or an election
+		l.behind.Store(int64(l.copies.look(ctx, info.Cluster, time.Now(), l.cfg.Logger)))
+	}
 	unusable := errors.Is(err, ErrDrift) || errors.Is(err, events.ErrNotFound)
 	if before.Ready && !unusable {
 		return nil // good as before, or a look that came to nothing: an election, an answer that got lost
