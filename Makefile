@@ -7,6 +7,7 @@ CHAOS    ?= 10m
 BROWSER  ?=
 VIEWS    ?=
 KILLS    ?= 200
+REPLAY   ?= 1000000
 CLIENTS  ?= 1000
 
 .DEFAULT_GOAL := check
@@ -34,9 +35,9 @@ law: ## the repository's own law: imports, ceilings, names, links, records
 bench: ## micro-benchmarks of every package
 	go test -run '^$$' -bench . -benchmem ./...
 
-bench-log: ## the table of docs/bench.md about the log: appends, outbox, a million events replayed, end to end; 4 minutes
+bench-log: ## the table of docs/bench.md about the log: appends, outbox, REPLAY (1000000) events replayed, end to end; 4 minutes
 	go test -run '^$$' -bench 'Append|Outbox' -benchtime 2s -timeout 20m ./events/jslog
-	go test -run '^$$' -bench Replay -benchtime 3x -timeout 20m ./events/jslog -replay 1000000
+	go test -run '^$$' -bench Replay -benchtime 2x -timeout 20m ./events/jslog -replay $(REPLAY)
 	go test -run '^$$' -bench EndToEnd -benchtime 2000x -timeout 20m ./test/integration
 
 bench-peers: ## a cluster of BENCH (-n 64) beside memberlist's: detection and cost, 20 minutes
