@@ -17,7 +17,11 @@ var (
 
 // I9: a projector that is killed with kill -9 at any moment, while events flow, comes back to the bytes of one that was never
 // killed: at equal positions their hashes are equal. Half of the kills are of one that keeps its snapshots in a directory, half of
-// one that keeps them in NATS.
+// one that keeps them in NATS. Every other one of the former comes as soon as a snapshot's file is seen half written; how many
+// files the kills left so is counted, and of killsTimed of those kills one must have.
+//
+// Whether a kill meets a given step of a snapshot is chance here. Each step by itself, and whether the old or the new snapshot
+// is used then, is shown by TestI9EveryKillPointOfASnapshot for a directory, and by the tests of package snapbucket for NATS.
 func TestI9KilledProjectors(t *testing.T) {
 	t.Parallel()
 	f := newFeed(t, 200, *killSeed)
@@ -25,7 +29,8 @@ func TestI9KilledProjectors(t *testing.T) {
 	whole, steady := f.projector("never killed", t.TempDir())
 	rnd := rand.New(rand.NewPCG(*killSeed, 0))
 	kept := []string{t.TempDir(), ""}
-	torn := 0 // kills that met a snapshot half written, of those in a directory
+	timed, torn := 0, 0 // kills that came at the sight of a half-written file; kills that left one, those or others
+	began := time.Now()
 	for i := range *kills {
 		data := kept[i%2]
 		p, _ := f.projector(fmt.Sprintf("killed %d", i), data)
@@ -33,6 +38,9 @@ func TestI9KilledProjectors(t *testing.T) {
 		deadline := time.Now().Add(time.Duration(rnd.IntN(600)) * time.Millisecond)
 		for time.Now().Before(deadline) {
 			f.tell(20)
+		}
+		if i%4 == 2 && f.tellUntil(func() bool { return partial(t, data) > 0 }) {
+			timed++
 		}
 		p.kill()
 		torn += partial(t, data)
@@ -46,14 +54,39 @@ func TestI9KilledProjectors(t *testing.T) {
 		eventually(t, "a snapshot is written", func() error { return written(api) })
 		again.kill()
 	}
+	took := time.Since(began)
 	if status := whole.terminate(); status != 0 {
 		t.Errorf("the one never killed ended with status %d", status)
 	}
-	t.Logf("%d kills over %d events, seed %d, %d of them in the middle of a snapshot's file; hashes equal after each",
-		*kills, f.last, *killSeed, torn)
+	if timed >= killsTimed && torn == 0 {
+		t.Errorf("%d kills came while a snapshot was written, and none left it half written", timed)
+	}
+	t.Logf("%d kills over %d events, seed %d, %.2f s each; %d of them at the sight of a snapshot's file half written, %d left one; "+
+		"hashes equal after each", *kills, f.last, *killSeed, took.Seconds()/float64(max(1, *kills)), timed, torn)
 }
 
-// partial is how many files a kill left half written.
+// killsTimed is of how many kills at the sight of a half-written file one must have come before it was whole.
+const killsTimed = 10
+
+// sightMax is for how long such a file is looked for: some snapshots are over before anybody sees them.
+const sightMax = 2 * time.Second
+
+// tellUntil appends events, and looks again and again meanwhile, until seen reports true. It gives up after sightMax.
+func (f *feed) tellUntil(seen func() bool) bool {
+	f.t.Helper()
+	deadline := time.Now().Add(sightMax)
+	for time.Now().Before(deadline) {
+		f.tell(50)
+		for look := time.Now().Add(20 * time.Millisecond); time.Now().Before(look); {
+			if seen() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// partial is how many files a projector is writing, or a kill left half written.
 func partial(t *testing.T, data string) int {
 	t.Helper()
 	if data == "" {
