@@ -45,10 +45,10 @@ type Agent struct {
 	log      *slog.Logger
 	registry *Registry
 	subs     *subscribers
-	inbox    chan input
-	records  chan *swim.Transition // pointers: the room for recordQueue of them is every member's, and hardly used
-	gone     chan struct{}         // closed when the departure is known
-	met      chan struct{}         // closed when another member has answered, or asked
+	inbox    chan *input // pointers, here and below: the room is every member's, and hardly used
+	records  chan *swim.Transition
+	gone     chan struct{} // closed when the departure is known
+	met      chan struct{} // closed when another member has answered, or asked
 	goneOnce sync.Once
 
 	ctx      context.Context // of everything the agent runs; ends with Close
@@ -100,7 +100,7 @@ func Start(cfg Config) (*Agent, error) {
 	}
 	a := &Agent{
 		cfg: cfg, log: cfg.Logger, registry: newRegistry(), subs: newSubscribers(),
-		inbox: make(chan input, inboxMax), records: make(chan *swim.Transition, recordQueue),
+		inbox: make(chan *input, inboxMax), records: make(chan *swim.Transition, recordQueue),
 		gone: make(chan struct{}), met: make(chan struct{}), loop: make(chan struct{}), recorded: make(chan struct{}),
 		paused: make(chan chan struct{}), exchange: make(chan struct{}, exchangesMax),
 	}
@@ -111,7 +111,7 @@ func Start(cfg Config) (*Agent, error) {
 	r := &runner{Agent: a, node: node, replies: make(map[uint64]chan []byte)}
 	r.tether, _ = cfg.Transport.(Tetherer)
 	r.warmer, _ = cfg.Transport.(Warmer)
-	r.step(input{Input: swim.Tick()}) // the joining is on its way to Record when Start returns
+	r.step(&input{Input: swim.Tick()}) // the joining is on its way to Record when Start returns
 	go a.record()
 	go r.run()
 	cfg.Transport.Serve(a)
@@ -182,7 +182,7 @@ func (a *Agent) do(ctx context.Context, in swim.Input) error {
 	}
 	done := make(chan error, 1)
 	select {
-	case a.inbox <- input{Input: in, done: done}:
+	case a.inbox <- &input{Input: in, done: done}:
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-a.ctx.Done():
@@ -244,7 +244,7 @@ func (a *Agent) Recorded(ctx context.Context) error {
 // HandleDatagram implements Handler.
 func (a *Agent) HandleDatagram(from swim.ID, addr netip.AddrPort, datagram []byte) {
 	select {
-	case a.inbox <- input{Input: swim.Datagram(from, addr, datagram)}:
+	case a.inbox <- &input{Input: swim.Datagram(from, addr, datagram)}:
 	default:
 		a.dropped.Add(1)
 	}
@@ -253,7 +253,7 @@ func (a *Agent) HandleDatagram(from swim.ID, addr netip.AddrPort, datagram []byt
 // HandleDown implements Handler.
 func (a *Agent) HandleDown(from swim.ID, addr netip.AddrPort, how swim.Down) {
 	select {
-	case a.inbox <- input{Input: swim.PeerDown(from, addr, how)}:
+	case a.inbox <- &input{Input: swim.PeerDown(from, addr, how)}:
 	default:
 		a.dropped.Add(1)
 	}
@@ -263,7 +263,7 @@ func (a *Agent) HandleDown(from swim.ID, addr netip.AddrPort, how swim.Down) {
 func (a *Agent) HandleExchange(ctx context.Context, from swim.ID, addr netip.AddrPort, request []byte) ([]byte, error) {
 	reply := make(chan []byte, 1)
 	select {
-	case a.inbox <- input{Input: swim.ExchangeRequest(from, addr, request, 0), reply: reply}:
+	case a.inbox <- &input{Input: swim.ExchangeRequest(from, addr, request, 0), reply: reply}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-a.ctx.Done():

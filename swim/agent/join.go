@@ -55,7 +55,7 @@ func (a *Agent) joinOne(ctx context.Context, seed netip.AddrPort) (err error) {
 	}()
 	state := make(chan []byte, 1)
 	select {
-	case a.inbox <- input{Input: swim.Join(seed, 0), reply: state}:
+	case a.inbox <- &input{Input: swim.Join(seed, 0), reply: state}:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

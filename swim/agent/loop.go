@@ -32,7 +32,7 @@ func (r *runner) run() {
 		case in := <-r.inbox:
 			r.step(in)
 		case <-timer.C:
-			r.step(input{Input: swim.Tick()})
+			r.step(&input{Input: swim.Tick()})
 		case until := <-r.paused:
 			select {
 			case <-until:
@@ -45,7 +45,7 @@ func (r *runner) run() {
 }
 
 // step feeds one input and carries out its effects.
-func (r *runner) step(in input) {
+func (r *runner) step(in *input) {
 	if in.reply != nil {
 		r.token++
 		in.Token = r.token
