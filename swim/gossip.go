@@ -52,7 +52,7 @@ func (n *Node) gossipRound() {
 	var chosen [fanoutMax]int32
 	count := 0
 	for range n.cfg.GossipFanout {
-		m := n.gossipPeer(chosen[:count])
+		m := n.warmPeer(func(m *member) bool { return !contains(chosen[:count], m.ref) })
 		if m == nil || n.queue.length == 0 {
 			break
 		}
@@ -66,25 +66,10 @@ func (n *Node) gossipRound() {
 	}
 }
 
-// gossipPeer picks a member to gossip to: one with a warm connection. The targets and watchers of all members together form
-// a random graph of degree 2K, through which news spreads as through random choice. Now and then it is anybody, so that no
-// clique stays among itself: seldom, because a stranger costs a handshake, and a burst of news sends many packets.
-func (n *Node) gossipPeer(not []int32) *member {
-	fresh := func(m *member) bool { return !contains(not, m.ref) }
-	if n.now-n.strayed >= strayPause*n.cfg.ProtocolPeriod && n.rng.IntN(strayOdds) == 0 {
-		n.strayed = n.now
-		return n.randomLive(fresh)
-	}
-	return n.warmPeer(fresh)
-}
-
-const (
-	strayOdds  = 32 // one gossip in so many goes to anybody
-	strayPause = 5  // but only one in so many periods
-)
-
 // warmPeer is a random live member that accept takes, among those with a warm connection where there is one: this member's
-// targets and its watchers. In a mesh, and without rings, all are alike.
+// targets and its watchers. In a mesh, and without rings, all are alike. The targets and watchers of all members together form
+// a random graph of degree 2K, through which news spreads as through random choice; and each stranger would cost a handshake, a
+// cluster's worth of them with each piece of news. Strangers meet in the syncs, whose pings carry news too.
 func (n *Node) warmPeer(accept func(*member) bool) *member {
 	total := len(n.observed) + len(n.watchers)
 	if n.cfg.Strategy == RingObservers && !n.mesh() && total > 0 {

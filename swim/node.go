@@ -46,7 +46,6 @@ type Node struct {
 	late     time.Duration // see lateness
 	lateSeen time.Duration
 	unheard  time.Duration // last probe of ours whose direct pings went unanswered
-	strayed  time.Duration // last gossip to anybody at all
 	cold     ration        // relays asked without a warm connection
 	warmed   ration        // of these, those named to the host beforehand
 	alarmed  time.Duration // last alarm
@@ -110,7 +109,6 @@ func New(cfg Config, now time.Time) (*Node, error) {
 		exchanged: never,
 		acked:     never,
 		unheard:   never,
-		strayed:   never,
 		cold:      ration{since: never},
 		warmed:    ration{since: never},
 		alarmed:   never,

@@ -51,6 +51,32 @@ func TestSharedStallDoesNotFeedItself(t *testing.T) {
 	}
 }
 
+// What a crash costs in handshakes depends on the rings, not on how many members there are: accusers ask relays and tell the other
+// observers, and the neighbours of the victim become each other's. News of it reaches everybody through connections that are there.
+func TestCrashMakesFewConnections(t *testing.T) {
+	const (
+		members = 250
+		rings   = swim.RingsDefault
+		few     = rings*(rings-1)/2 + rings*swim.IndirectProbesDefault + 2*rings
+		window  = 5 * time.Second
+	)
+	verdicts := 0
+	w := cluster(swimsim.Config{Seed: 43, Watch: func(o swimsim.Observation) {
+		if o.Kind == swim.TransitionFailed {
+			verdicts++
+		}
+	}}, members)
+	w.Crash(w.Members()[members/2])
+	dials := w.Dials
+	w.Run(window) // over before the first syncs, which make connections too
+	if made := w.Dials - dials; made > few {
+		t.Errorf("the crash made %d connections among %d members, want at most %d", made, members, few)
+	}
+	if verdicts != members-1 {
+		t.Errorf("%d hold it failed after %v, want %d", verdicts, window, members-1)
+	}
+}
+
 // A member whose link flip-flops comes and goes less and less often, and is back, in every view and in the log, once it is
 // whole (I14).
 func TestFlipFlopperIsDamped(t *testing.T) {
