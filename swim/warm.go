@@ -6,6 +6,11 @@ import "time"
 // host or a network is in trouble they are many at once, in the hour of need.
 const coldRelays = 2
 
+// haste is how late this member's timers may run while it still connects ahead of need. Past that somebody is short of CPU, which a
+// handshake takes milliseconds of on both ends: the answer that is waited for would be later still, and so would everybody's on
+// that host.
+const haste = 10 * time.Millisecond
+
 // ration lets coldRelays through in a period.
 type ration struct {
 	since time.Duration // when the period began
@@ -27,6 +32,9 @@ func (r *ration) take(now, period time.Duration) bool {
 func (n *Node) warmRelays(m *member, p *probe) {
 	if p.purpose != purposeRegular && p.purpose != purposeHint {
 		return // a miss of these asks no relays
+	}
+	if n.lateness() > haste {
+		return
 	}
 	random, cold := n.pcg, n.cold
 	n.chooseRelays(m, p)

@@ -16,6 +16,7 @@ type crowd struct {
 	seen func(to ID, msg *message) // every datagram sent
 	dial func(to ID)               // every EffectWarm
 	due  []Input                   // acks, delivered at once
+	late time.Duration             // of every timer
 }
 
 func newCrowd(t *testing.T, members int) *crowd {
@@ -60,7 +61,7 @@ func (c *crowd) step(in Input) {
 
 func (c *crowd) run(d time.Duration) {
 	for end := c.now + d; ; {
-		deadline := c.n.Deadline().Sub(testEpoch)
+		deadline := c.n.Deadline().Sub(testEpoch) + c.late
 		if deadline > end {
 			c.now = end
 			return
@@ -171,6 +172,25 @@ func TestWarmingIsBounded(t *testing.T) {
 		if at := i + 2*coldRelays; at < len(warmed) && warmed[at]-warmed[i] < time.Second { // a period may begin within the second
 			t.Errorf("more than %d warmed in the second from %v", 2*coldRelays, warmed[i])
 		}
+	}
+}
+
+// A member whose timers run late asks relays as ever, but nobody is connected to before that.
+func TestLateMemberWarmsNobody(t *testing.T) {
+	c := newCrowd(t, 300)
+	warmed, asked := 0, 0
+	c.dial = func(ID) { warmed++ }
+	c.seen = func(_ ID, msg *message) {
+		if msg.typ == messagePingReq {
+			asked++
+		}
+	}
+	c.late = 2 * haste
+	c.run(10 * time.Second)
+	c.up = func(ID) bool { return false }
+	c.run(time.Minute)
+	if asked == 0 || warmed > 0 {
+		t.Errorf("%d warmed of %d asked, want none of some", warmed, asked)
 	}
 }
 
