@@ -2,8 +2,10 @@ package quicnet
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -39,22 +41,25 @@ func pair(b *testing.B) (near, far *echo) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	start := func(id swim.ID, e *echo) {
-		identity, err := ca.Identity(string(id), time.Now(), 0)
-		if err != nil {
-			b.Fatal(err)
-		}
-		e.transport, err = Listen(Config{Cluster: "bench", ID: id, Bind: anyPort, Credentials: identity})
-		if err != nil {
-			b.Fatal(err)
-		}
-		e.transport.Serve(e)
-		b.Cleanup(func() { _ = e.transport.Close(context.Background()) })
-	}
 	near, far = &echo{arrived: make(chan []byte, 1)}, &echo{}
-	start("near", near)
-	start("far", far)
+	near.start(b, ca, "near")
+	far.start(b, ca, "far")
 	return near, far
+}
+
+// start begins to listen, until the benchmark ends.
+func (e *echo) start(b *testing.B, ca *certs.CA, id swim.ID) {
+	b.Helper()
+	identity, err := ca.Identity(string(id), time.Now(), 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	e.transport, err = Listen(Config{Cluster: "bench", ID: id, Bind: anyPort, Credentials: identity})
+	if err != nil {
+		b.Fatal(err)
+	}
+	e.transport.Serve(e)
+	b.Cleanup(func() { _ = e.transport.Close(context.Background()) })
 }
 
 // BenchmarkPingPong is a ping and its ack over a warm connection. allocs/op counts both ends.
@@ -131,4 +136,40 @@ func BenchmarkHandshake(b *testing.B) {
 		near.transport.closeLocked(l, codeIdle)
 		near.transport.mu.Unlock()
 	}
+}
+
+// BenchmarkIdleConnection is what a connection holds at each of its ends between two messages: heap, stacks and goroutines.
+func BenchmarkIdleConnection(b *testing.B) {
+	const others = 64
+	ca, err := certs.NewCA("bench", time.Now(), 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	near, peers := &echo{}, make([]swim.Peer, others)
+	near.start(b, ca, "near")
+	for i := range peers {
+		far := &echo{}
+		id := swim.ID(fmt.Sprintf("far%d", i))
+		far.start(b, ca, id)
+		peers[i] = swim.Peer{ID: id, Addr: far.transport.LocalAddr()}
+	}
+	held := func() (heap, stack, goroutines float64) {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC() // what the first one moved out of pools
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc), float64(m.StackInuse), float64(runtime.NumGoroutine())
+	}
+	heap, stack, goroutines := held()
+	for b.Loop() {
+		for _, to := range peers { // the first time they are dialled, later they are there
+			if _, _, err := near.transport.Exchange(b.Context(), to, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	heapAfter, stackAfter, goroutinesAfter := held()
+	b.ReportMetric((heapAfter-heap)/(2*others), "heap-B/end")
+	b.ReportMetric((stackAfter-stack)/(2*others), "stack-B/end")
+	b.ReportMetric((goroutinesAfter-goroutines)/(2*others), "goroutines/end")
 }
