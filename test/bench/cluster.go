@@ -58,6 +58,7 @@ func form(ctx context.Context, o options, c cluster) error {
 		}
 		if (i+1)%250 == 0 {
 			progress("%s: %d members started", o.inside, i+1)
+			collect(o.n)
 		}
 	}
 	return whole(ctx, o, c)

@@ -15,9 +15,17 @@ import (
 // longest suspicion among 5,000 is 89 s.
 const verdictLimit = 2 * time.Minute
 
-// memoryMany is how much a process with many members takes before Go collects its garbage, which is seldom reached. A thousand
-// machines do not collect at the same instant; on two cores a collection of gigabytes makes all members stand still for a second.
-const memoryMany = 12 << 30
+// memoryMany is how much a process with many members may take before Go collects its garbage of its own accord, which is not
+// reached: see collect.
+const memoryMany = 8 << 30
+
+// collect has Go collect its garbage between the phases, where there are many members: in them it does not. A thousand machines
+// do not collect at the same instant; on two cores a collection of gigabytes makes all members late for a second.
+func collect(members int) {
+	if members >= manyMembers {
+		runtime.GC()
+	}
+}
 
 // result of one system.
 type result struct {
@@ -125,6 +133,7 @@ func (r *result) form(ctx context.Context, o options, c cluster) error {
 	}
 	r.Formed, r.FormedCPU = after.at.Sub(before.at).Seconds(), (after.cpu - before.cpu).Seconds()
 	progress("%s: %d members formed in %.1f s, %.1f s of CPU", o.inside, o.n, r.Formed, r.FormedCPU)
+	collect(o.n)
 	return rest(ctx, o.settle)
 }
 
@@ -178,6 +187,7 @@ func crash(ctx context.Context, o options, c cluster, w *watch, random *rand.Ran
 	rows := crashRows{Kind: kind}
 	var told, suspected, afterTold, failed, everywhere, late []time.Duration
 	for trial := range o.trials {
+		collect(o.n)
 		if err := rest(ctx, o.settle+time.Duration(random.Int64N(int64(2*time.Second)))); err != nil {
 			return rows, err
 		}

@@ -109,11 +109,9 @@ func costBetween(before, after reading, members int) cost {
 	}
 }
 
-// weigh adds what a member holds. The heap is that after a collection, unless there are too many members for one.
+// weigh adds what a member holds.
 func (c *cost) weigh(members cluster, n int) {
-	if n < manyMembers {
-		runtime.GC()
-	}
+	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	c.Heap, c.Stack = float64(m.HeapAlloc)/float64(n), float64(m.StackInuse)/float64(n)

@@ -71,7 +71,7 @@ func printTable(out io.Writer, results []result) error {
 			fmt.Fprintf(t, "%s had no network namespace of its own: bytes and packets include everybody else's on loopback\n", r.System)
 		}
 		if r.Members >= manyMembers {
-			fmt.Fprintf(t, "%s: no garbage was collected: the heap and the peak include what the forming left\n", r.System)
+			fmt.Fprintf(t, "%s: garbage was collected between the phases only: the CPU is without that, the peak with what lay around\n", r.System)
 		}
 		if r.Handed {
 			fmt.Fprintf(t, "%s: members learnt of each other as from the log, not by gossip; %s\n", r.System, crowdText())

@@ -97,7 +97,11 @@ func (c *rollcallCluster) start(ctx context.Context, i int) error {
 	m.mu.Lock()
 	m.agent, m.quic, m.bind = a, transport, transport.LocalAddr()
 	m.mu.Unlock()
-	go c.follow(i, a.Subscribe(subscriptionBound)) // ends when the agent is closed
+	bound := subscriptionBound
+	if m.incarnation > 0 {
+		bound += len(c.members) // it comes back to all the others at once
+	}
+	go c.follow(i, a.Subscribe(bound)) // ends when the agent is closed
 	if c.handed && m.incarnation == 0 {
 		return c.introduce(ctx, i, a)
 	}
