@@ -244,8 +244,17 @@ func (d *Director) append(ctx context.Context, plan *events.Plan, expect uint64)
 	if waitErr := d.cfg.Views.WaitFor(ctx, last.Position); waitErr != nil {
 		return 0, waitErr
 	}
-	if last.ID == ev.ID {
-		return last.Position, nil
+	// Behind ours there may be another's by now, of a director that it made way for.
+	between := events.From{Position: expect + 1, Through: last.Position}
+	for rec, readErr := range d.cfg.Log.Subscribe(ctx, events.Filter{Group: d.cfg.Group}, between) {
+		var unreadable *events.DecodeError
+		switch {
+		case errors.As(readErr, &unreadable):
+		case readErr != nil:
+			return 0, errors.Join(err, readErr)
+		case rec.ID == ev.ID:
+			return rec.Position, nil
+		}
 	}
 	return 0, err
 }
