@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -108,7 +109,10 @@ func (p *Projector) foldUntil(
 ) (settled bool, err error) {
 	read, tail := 0, events.From{Position: views.Position() + 1, Seen: views.Mark(), Through: through}
 	climb, freeze := climb{p: p}, func() keep { return p.bareOf(views, identity) }
-	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, tail) {
+	subscribe := func(ctx context.Context) iter.Seq2[events.Recorded, error] {
+		return p.cfg.Log.Subscribe(ctx, events.Filter{}, tail)
+	}
+	for rec, err := range readAhead(ctx, subscribe) {
 		var bad *events.DecodeError
 		switch {
 		case errors.As(err, &bad) && at.before(events.Recorded{Position: bad.Position, Stored: bad.Stored}):
