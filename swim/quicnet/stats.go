@@ -18,6 +18,10 @@ type Stats struct {
 	DroppedOversize, DroppedQueueFull, DroppedNoPeer, DroppedBackoff, DroppedLost uint64
 	// Messages dropped on arrival: datagrams that are empty or too long, streams that are not an exchange.
 	DroppedMalformed uint64
+	// Packets dropped by QUIC, unread: those that had arrived before, by the network's doing or somebody's, and those that are of
+	// no connection or not by whom they claim to be. Two kinds of the latter nobody counts: what QUIC answers with a stateless
+	// reset, as it does what is meant for an earlier life of this process, and what does not begin as a QUIC packet does.
+	DroppedReplayed, DroppedForeign uint64
 
 	Dials             uint64 // begun
 	DialsFailed       uint64 // for whatever reason
@@ -35,6 +39,7 @@ type Stats struct {
 type counters struct {
 	sent, sentBytes, received, receivedBytes, exchanges   atomic.Uint64
 	oversize, queueFull, noPeer, backoff, lost, malformed atomic.Uint64
+	replayed, foreign                                     atomic.Uint64
 	dials, dialsFailed, refused, conflicts                atomic.Uint64
 	evictions, idleCloses, superseded, unreachable        atomic.Uint64
 	tethersFailed, tethersRefused, tethersCut             atomic.Uint64
@@ -53,6 +58,7 @@ func (t *Transport) Stats() Stats {
 		Received: c.received.Load(), ReceivedBytes: c.receivedBytes.Load(), Exchanges: c.exchanges.Load(),
 		DroppedOversize: c.oversize.Load(), DroppedQueueFull: c.queueFull.Load(), DroppedNoPeer: c.noPeer.Load(),
 		DroppedBackoff: c.backoff.Load(), DroppedLost: c.lost.Load(), DroppedMalformed: c.malformed.Load(),
+		DroppedReplayed: c.replayed.Load(), DroppedForeign: c.foreign.Load(),
 		Dials: c.dials.Load(), DialsFailed: c.dialsFailed.Load(), HandshakesRefused: c.refused.Load(),
 		Conflicts: c.conflicts.Load(), Evictions: c.evictions.Load(), IdleCloses: c.idleCloses.Load(),
 		Superseded: c.superseded.Load(), Unreachable: c.unreachable.Load(),

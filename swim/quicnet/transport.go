@@ -134,12 +134,14 @@ func listenOn(config Config, socket net.PacketConn, refused chan netip.AddrPort)
 		InitialPacketSize:              packetSize,
 		DisablePathMTUDiscovery:        true,
 		EnableDatagrams:                true,
+		Tracer:                         drops{&t.stats}.connection,
 	}
 	t.quic = &quic.Transport{
 		Conn:                             socket,
 		ConnectionIDLength:               connectionIDSize,
 		VerifySourceAddress:              func(net.Addr) bool { return t.halfOpen.Load() > int64(config.Limits.HalfOpen) },
 		ConnContext:                      t.countHandshake,
+		Tracer:                           drops{&t.stats},
 		DisableVersionNegotiationPackets: true, // there is one version; strangers get no answer
 	}
 	key := quic.StatelessResetKey(config.ResetKey)
