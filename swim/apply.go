@@ -109,7 +109,7 @@ func (n *Node) apply(u *update, from Peer, o origin) {
 			before := m.state
 			n.adopt(m, u.claim)
 			n.report(Transition{Kind: TransitionLeft, Author: m.id}, m, before)
-			n.spread(m, High, o)
+			n.spread(m, priorityHigh, o)
 		}
 	}
 }
@@ -128,7 +128,7 @@ func (n *Node) introduce(u *update, o origin) {
 	case Alive, Suspect:
 		n.adopt(m, claim{u.claim.incarnation, Alive})
 		n.report(Transition{Kind: TransitionJoined, Author: m.id}, m, 0)
-		n.spread(m, Medium, o)
+		n.spread(m, priorityMedium, o)
 		if u.claim.state == Suspect {
 			n.applySuspect(m, u, o)
 		}
@@ -139,12 +139,12 @@ func (n *Node) introduce(u *update, o origin) {
 }
 
 // spread queues a claim for gossip, as news or after all news.
-func (n *Node) spread(m *member, priority Priority, o origin) {
+func (n *Node) spread(m *member, priority priority, o origin) {
 	switch {
 	case o == byGossip:
 		n.say(m, priority)
 	case o == byState && m.state.Live() && n.known: // the first state of a life is news to nobody else
-		n.say(m, Low)
+		n.say(m, priorityLow)
 	}
 }
 
@@ -182,9 +182,9 @@ func (n *Node) applyAlive(m *member, u *update, o origin) {
 		t.Kind = TransitionRefuted
 	}
 	n.report(t, m, before)
-	priority := Medium
+	priority := priorityMedium
 	if before != Alive {
-		priority = Critical
+		priority = priorityCritical
 	}
 	n.spread(m, priority, o)
 }
@@ -287,6 +287,6 @@ func (n *Node) convicted(m *member, c claim, accusers []byte, o origin) {
 	// cannot. The log takes one.
 	n.report(Transition{Kind: TransitionFailed, Own: s.mine && o != byLog, Author: author, Evidence: evidence}, m, before)
 	if o == byGossip {
-		n.say(m, High)
+		n.say(m, priorityHigh)
 	}
 }

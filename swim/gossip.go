@@ -16,7 +16,7 @@ const (
 )
 
 // say queues m's claim and starts its first round at once rather than at the next tick (detection rule 9).
-func (n *Node) say(m *member, priority Priority) {
+func (n *Node) say(m *member, priority priority) {
 	n.queue.put(m.ref, priority)
 	n.hurry(priority)
 }
@@ -24,9 +24,9 @@ func (n *Node) say(m *member, priority Priority) {
 // hurry brings the next gossip round forward: to now, for the first news after a while of none; what follows on its heels
 // waits for the regular round. The while is a GossipInterval, a quarter of it for what is urgent. A stream of news, as when
 // many join, then costs two rounds an interval and not one for each packet.
-func (n *Node) hurry(priority Priority) {
+func (n *Node) hurry(priority priority) {
 	pause := n.cfg.GossipInterval
-	if priority >= High {
+	if priority >= priorityHigh {
 		pause /= 4
 	}
 	at := n.gossiped + n.cfg.GossipInterval

@@ -125,7 +125,7 @@ func New(cfg Config, now time.Time) (*Node, error) {
 	n.self = n.add(cfg.ID, cfg.Addr)
 	n.self.setTags(cfg.Tags)
 	n.adopt(n.self, claim{cfg.Incarnation, Alive})
-	n.say(n.self, Critical)
+	n.say(n.self, priorityCritical)
 	n.syncTimer = n.timers.arm(timerSync, noRef, cfg.SyncInterval/2+n.jitter(cfg.SyncInterval))
 	n.retryTimer = n.timers.arm(timerRetry, noRef, n.jitter(cfg.RetryInterval))
 	n.healthTimer = n.timers.arm(timerHealth, noRef, n.jitter(cfg.HealthInterval))

@@ -1,17 +1,17 @@
 package swim
 
-// Priority of an update in the gossip queue. Higher goes first; within one, what was sent least goes first.
-type Priority uint8
+// priority of an update in the gossip queue. Higher goes first; within one, what was sent least goes first.
+type priority uint8
 
 // The priorities.
 const (
-	Low      Priority = iota // what a state exchange taught
-	Medium                   // joins, other tags
-	High                     // verdicts and departures
-	Critical                 // accusations and their refutations
+	priorityLow      priority = iota // what a state exchange taught
+	priorityMedium                   // joins, other tags
+	priorityHigh                     // verdicts and departures
+	priorityCritical                 // accusations and their refutations
 )
 
-const priorities = int(Critical) + 1
+const priorities = int(priorityCritical) + 1
 
 // sendsMax bounds how often an update is sent, whatever λ and the size of the cluster: 16·⌈log2⌉ of four billion is more.
 const sendsMax = 255
@@ -33,7 +33,7 @@ type queue struct {
 type queueEntry struct {
 	next, prev int32 // member refs; noRef at an end
 	sent       uint8
-	priority   Priority
+	priority   priority
 	queued     bool
 }
 
@@ -46,7 +46,7 @@ func (q *queue) init() {
 }
 
 // put queues the member's claim afresh.
-func (q *queue) put(ref int32, priority Priority) {
+func (q *queue) put(ref int32, priority priority) {
 	for int(ref) >= len(q.entries) {
 		q.entries = append(q.entries, queueEntry{})
 	}
@@ -83,7 +83,7 @@ func (q *queue) sent(ref int32, limit int) {
 	}
 }
 
-func (q *queue) link(ref int32, priority Priority, sent uint8) {
+func (q *queue) link(ref int32, priority priority, sent uint8) {
 	tail := q.tails[priority][sent]
 	q.entries[ref] = queueEntry{next: noRef, prev: tail, sent: sent, priority: priority, queued: true}
 	if tail == noRef {

@@ -13,11 +13,11 @@ type queueModel struct{ entries []modelEntry }
 
 type modelEntry struct {
 	ref      int32
-	priority Priority
+	priority priority
 	sent     int
 }
 
-func (q *queueModel) put(ref int32, priority Priority) {
+func (q *queueModel) put(ref int32, priority priority) {
 	q.drop(ref)
 	q.insert(modelEntry{ref, priority, 0})
 }
@@ -64,7 +64,7 @@ func TestQueueModel(t *testing.T) {
 		ref := rapid.Int32Range(0, 9)
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
-				r, p := ref.Draw(t, "ref"), Priority(rapid.IntRange(0, priorities-1).Draw(t, "priority"))
+				r, p := ref.Draw(t, "ref"), priority(rapid.IntRange(0, priorities-1).Draw(t, "priority"))
 				q.put(r, p)
 				model.put(r, p)
 			},
@@ -138,7 +138,7 @@ func TestSentSoOften(t *testing.T) {
 		n.queue = queue{}
 		n.queue.init()
 		n.Step(testEpoch, Datagram("n2", testAddr(2), gossipOf(row("stranger", Left, 1))))
-		n.say(n.find("stranger"), High)
+		n.say(n.find("stranger"), priorityHigh)
 		if got := countTold(t, n, "stranger", 1000); got != c.want || n.queue.length != 0 {
 			t.Errorf("λ %d, %d members: told %d times, %d left; want %d = λ·⌈log2(n+1)⌉", c.factor, c.members, got, n.queue.length, c.want)
 		}

@@ -12,7 +12,7 @@ func (n *Node) aboutSelf(u *update, from Peer, o origin) {
 	case c.incarnation < n.self.incarnation:
 		if c.state != Alive {
 			n.overtaken(u, o)
-			n.say(n.self, Critical) // its author may have missed the refutation
+			n.say(n.self, priorityCritical) // its author may have missed the refutation
 		}
 	case c.state == Suspect, c.state == Failed:
 		if !n.refute(u, from, o) {
@@ -107,7 +107,7 @@ func (n *Node) rise(incarnation uint64, kind TransitionKind, evidence Evidence) 
 	evidence.Previous, n.risen = n.self.incarnation, n.now
 	n.adopt(n.self, claim{incarnation + 1, Alive})
 	n.report(Transition{Kind: kind, Own: true, Evidence: evidence}, n.self, Alive)
-	n.say(n.self, Critical)
+	n.say(n.self, priorityCritical)
 }
 
 // setTags replaces this member's tags under a higher incarnation.
@@ -128,7 +128,7 @@ func (n *Node) setTags(tags Tags) {
 	previous := n.self.incarnation
 	n.adopt(n.self, claim{previous + 1, Alive})
 	n.report(Transition{Kind: TransitionTagged, Own: true, Evidence: Evidence{Previous: previous}}, n.self, Alive)
-	n.say(n.self, Medium)
+	n.say(n.self, priorityMedium)
 }
 
 // departure is a graceful leave under way.
@@ -160,7 +160,7 @@ func (n *Node) leave() {
 	n.release()
 	n.adopt(n.self, claim{n.self.incarnation, Left})
 	n.report(Transition{Kind: TransitionLeft, Own: true}, n.self, before)
-	n.say(n.self, Critical)
+	n.say(n.self, priorityCritical)
 	n.departing()
 }
 

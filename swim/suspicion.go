@@ -63,7 +63,7 @@ func (n *Node) accuse(m *member, evidence Evidence) {
 	n.addAccuser(s, n.self.id)
 	n.counters.Accusations++
 	n.report(Transition{Kind: TransitionSuspected, Own: true, Evidence: evidence}, m, before)
-	n.say(m, Critical)
+	n.say(m, priorityCritical)
 	n.send(m.peer(), &message{typ: messageGossip}, m)
 	if n.cfg.Strategy == RingObservers {
 		for _, ref := range n.observersOf(m) {
@@ -133,7 +133,7 @@ func (n *Node) accused(m *member, u *update, o origin) {
 		n.report(Transition{Kind: TransitionSuspected, Author: author}, m, before)
 	}
 	if o != byLog && (before != Suspect || known <= shrinkSteps) {
-		n.say(m, Critical) // accusers beyond those change nothing
+		n.say(m, priorityCritical) // accusers beyond those change nothing
 	}
 	n.corroborate(m, s)
 	n.review(m)
@@ -242,7 +242,7 @@ func (n *Node) review(m *member) {
 		// Time is up without a quorum: that is no verdict. Start over, and look again ourselves.
 		s.began = n.now
 		s.timer = n.timers.arm(timerSuspicion, m.ref, n.now+n.cfg.ProtocolPeriod/2)
-		n.say(m, Critical)
+		n.say(m, priorityCritical)
 		if m.edge != nil && m.edge.observed {
 			n.startProbe(m, purposeCorroborate, "probe timeout")
 		}
@@ -265,5 +265,5 @@ func (n *Node) convict(m *member) {
 	n.adopt(m, claim{m.incarnation, Failed})
 	n.counters.Verdicts++
 	n.report(Transition{Kind: TransitionFailed, Own: s.mine, Author: n.self.id, Evidence: evidence}, m, before)
-	n.say(m, High)
+	n.say(m, priorityHigh)
 }

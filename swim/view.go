@@ -160,7 +160,7 @@ func (n *Node) adopt(m *member, c claim) {
 		n.live = append(n.live, m.ref)
 		n.ringJoin(m)
 		if n.queue.length > 0 {
-			n.hurry(Medium)
+			n.hurry(priorityMedium)
 		}
 	case !isLive && wasLive:
 		last := n.live[len(n.live)-1]

@@ -212,7 +212,7 @@ func TestGossipIsWarm(t *testing.T) {
 	}
 	for i := range 200 { // news without end
 		m := c.n.find(ID(fmt.Sprintf("n%d", 2+i)))
-		c.n.say(m, Medium)
+		c.n.say(m, priorityMedium)
 		c.run(time.Second)
 	}
 	if sent == 0 || strangers > 0 {

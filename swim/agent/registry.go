@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -56,6 +57,21 @@ func (r *Registry) Alive() []swim.Member {
 		}
 	}
 	return alive
+}
+
+// Sample returns n of the nodes that are alive and for which among holds, or all of them if there are fewer; each is as likely as
+// any other to be there, in any place. The own one is alive too; nil among takes every node.
+func (r *Registry) Sample(n int, among func(swim.Member) bool) []swim.Member {
+	alive := r.Alive()
+	if among != nil {
+		alive = slices.DeleteFunc(alive, func(m swim.Member) bool { return !among(m) })
+	}
+	n = min(max(n, 0), len(alive))
+	for i := range n {
+		other := i + rand.IntN(len(alive)-i)
+		alive[i], alive[other] = alive[other], alive[i]
+	}
+	return alive[:n]
 }
 
 // Len is the number of nodes known; Empty reports whether there is none.

@@ -102,3 +102,40 @@ func TestRegistryReaders(t *testing.T) {
 	close(done)
 	readers.Wait()
 }
+
+// TestSample: nodes by chance, each once, of those that are alive and asked for; and chance leaves none out.
+func TestSample(t *testing.T) {
+	r := newRegistry()
+	for i, state := range []swim.State{swim.Alive, swim.Alive, swim.Alive, swim.Alive, swim.Suspect, swim.Failed, swim.Left} {
+		r.put(swim.Member{ID: swim.ID(fmt.Sprint("n", i+1)), State: state, Incarnation: 1})
+	}
+	others := func(m swim.Member) bool { return m.ID != "n1" }
+	for _, c := range []struct {
+		n, want int
+		among   func(swim.Member) bool
+	}{{2, 2, others}, {3, 3, others}, {9, 3, others}, {9, 4, nil}, {0, 0, nil}, {-1, 0, nil}, {1, 0, func(swim.Member) bool { return false }}} {
+		got := r.Sample(c.n, c.among)
+		ids := make(map[swim.ID]bool)
+		for _, m := range got {
+			ids[m.ID] = true
+			if m.State != swim.Alive || c.among != nil && !c.among(m) {
+				t.Errorf("Sample(%d) has %s, which is %v", c.n, m.ID, m.State)
+			}
+		}
+		if len(got) != c.want || len(ids) != c.want {
+			t.Errorf("Sample(%d) has %d nodes, %d different ones, want %d", c.n, len(got), len(ids), c.want)
+		}
+	}
+	first := make(map[swim.ID]int)
+	for range 3000 { // 1,000 each; fewer than 800 is more than seven standard deviations off
+		first[r.Sample(1, others)[0].ID]++
+	}
+	for _, id := range []swim.ID{"n2", "n3", "n4"} {
+		if first[id] < 800 {
+			t.Errorf("of 3,000 draws %v", first)
+		}
+	}
+	if len(r.All()) != 7 || r.All()[0].ID != "n1" {
+		t.Errorf("the view is now %v", r.All())
+	}
+}
