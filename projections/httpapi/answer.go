@@ -88,15 +88,60 @@ func (a *api) lagAt(position uint64) lag {
 	return lag{out.Events, out.Seconds}
 }
 
+// level is until when the views are known to say everything: the instant that is asked about, without the lag.
+func (ans *answer) level() time.Time {
+	return ans.asOf.Add(-time.Duration(ans.Lag.Seconds * float64(time.Second)))
+}
+
+// frozen returns the views that the request asks for, to be read at leisure: as they are, once min_position and the position
+// least are reached, or as of the instant that a parameter names.
+func (a *api) frozen(r *http.Request, name string, least uint64) (*projections.Views, answer, error) {
+	query := r.URL.Query()
+	ans := answer{Cluster: a.p.Cluster()}
+	at, given, err := instant(query, name)
+	if err != nil {
+		return nil, ans, err
+	}
+	var v *projections.Views
+	if given {
+		ctx, cancel := context.WithTimeout(r.Context(), logReadMax)
+		defer cancel()
+		if v, err = a.p.AsOf(ctx, at); err != nil {
+			return nil, ans, err
+		}
+		ans.asOf = momentOf(at, v)
+	} else {
+		want, err := position(query, "min_position")
+		if err != nil {
+			return nil, ans, err
+		}
+		if err := a.waitFor(r.Context(), max(want, least)); err != nil {
+			return nil, ans, err
+		}
+		v = a.p.Freeze()
+		ans.Lag, ans.asOf = a.lagAt(v.Position()), time.Now()
+	}
+	ans.Position, ans.Time = v.Position(), stamp(v.Stored())
+	return v, ans, nil
+}
+
 // await waits for min_position, when it is given.
 func (a *api) await(ctx context.Context, query map[string][]string) error {
 	want, err := position(query, "min_position")
-	if err != nil || want == 0 {
+	if err != nil {
 		return err
+	}
+	return a.waitFor(ctx, want)
+}
+
+// waitFor waits until the views are at a position, for a bounded time.
+func (a *api) waitFor(ctx context.Context, want uint64) error {
+	if want == 0 {
+		return nil
 	}
 	waiting, cancel := context.WithTimeout(ctx, a.cfg.WaitMax)
 	defer cancel()
-	err = a.p.WaitFor(waiting, want)
+	err := a.p.WaitFor(waiting, want)
 	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
 		return problemf(http.StatusServiceUnavailable, "position-not-reached", "The views are not that far yet",
 			"position %d was waited for %v; the views are at %d, the log at %d: try again",

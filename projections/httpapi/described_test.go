@@ -23,12 +23,13 @@ var examples = map[string][]string{
 		"/v1/nodes", "/v1/nodes?at=4", "/v1/nodes?min_position=8", "/v1/nodes?status=alive,left", "/v1/nodes?tag=role=worker,!gone",
 	},
 	"/v1/nodes/{id}":         {"/v1/nodes/n3", "/v1/nodes/n2", "/v1/nodes/n1?min_position=1"},
-	"/v1/nodes/{id}/history": {"/v1/nodes/n3/history", "/v1/nodes/n3/history?at=5"},
+	"/v1/nodes/{id}/history": {"/v1/nodes/n3/history", "/v1/nodes/n3/history?at=5", "/v1/nodes/n3/history?from=4&to=6"},
 	"/v1/services":           {"/v1/services", "/v1/services?tag=role&status=alive,suspect&at=5"},
 	"/v1/pick": {
 		"/v1/pick", "/v1/pick?strategy=round_robin", "/v1/pick?strategy=least_loaded&tag=role=worker", "/v1/pick?key=a",
 	},
 	"/v1/diff":                        {"/v1/diff?from=3", "/v1/diff?from=1&to=6", "/v1/diff?from=6&to=1"},
+	"/v1/report":                      {"/v1/report", "/v1/report?from=3", "/v1/report?from=1&to=6", "/v1/report?min_position=8"},
 	"/v1/events":                      {"/v1/events", "/v1/events?node=n3&limit=2", "/v1/events?kind=failed", "/v1/events?author=n1&from=2026-03-01T12:00:00Z", "/v1/events?from=4&limit=1000"},
 	"/v1/projections":                 {"/v1/projections"},
 	"/v1/projections/{name}/{action}": {"/v1/projections/registry/pause", "/v1/projections/timeline/resume", "/v1/projections/services/resume", "/v1/projections/fold/rebuild"},
@@ -44,6 +45,7 @@ var examples = map[string][]string{
 // mistakes are requests of the same paths that get a problem.
 var mistakes = []string{
 	"/v1/nodes/n9", "/v1/nodes?colour=red", "/v1/nodes?at=99", "/nothing", "/v1/pick?tag=nobody", "/v1/diff", "/v1/services?tag=(",
+	"/v1/report?from=5&to=4", "/v1/nodes/n3/history?at=5&to=5", "/v1/nodes/n3/history?from=6&at=5",
 	"/sd/prometheus?tag=", "/v1/assignments/nothing", "/v1/assignments/orders?without=",
 }
 

@@ -8,7 +8,7 @@ import (
 	"rollcall/projections"
 )
 
-// instantJSON is where one side of a diff stands.
+// instantJSON is where one side of a diff or of a window stands.
 type instantJSON struct {
 	Position uint64 `json:"position"`
 	Time     stamp  `json:"time"`
@@ -39,17 +39,12 @@ func renderChanges(list []projections.Change, before, after time.Time) []changeJ
 
 // diff answers with what changed on the roll between two instants; without to, until now.
 func (a *api) diff(w http.ResponseWriter, r *http.Request) error {
-	query := r.URL.Query()
-	from, given, err := instant(query, "from")
+	from, given, err := instant(r.URL.Query(), "from")
 	if err != nil {
 		return err
 	}
 	if !given {
 		return badParam("from", "it is needed: a position or an RFC 3339 time")
-	}
-	to, untilThen, err := instant(query, "to")
-	if err != nil {
-		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), logReadMax)
 	defer cancel()
@@ -57,24 +52,13 @@ func (a *api) diff(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ans := answer{Cluster: a.p.Cluster()}
-	var after *projections.Views
-	then := time.Now()
-	if untilThen {
-		if after, err = a.p.AsOf(ctx, to); err == nil {
-			then = momentOf(to, after)
-		}
-	} else {
-		after = a.p.Freeze()
-		ans.Lag = a.lagAt(after.Position())
-	}
+	after, ans, err := a.frozen(r, "to", 0)
 	if err != nil {
 		return err
 	}
-	ans.Position, ans.Time = after.Position(), stamp(after.Stored())
 	d := projections.DiffOf(before.Registry, after.Registry)
 	changes := func(list []projections.Change) []changeJSON {
-		return renderChanges(list, momentOf(from, before), then)
+		return renderChanges(list, momentOf(from, before), ans.asOf)
 	}
 	return send(w, r, struct {
 		answer

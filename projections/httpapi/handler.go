@@ -65,10 +65,11 @@ func (a *api) routes() []route {
 	routes := []route{
 		{"GET", "/v1/nodes", filter, a.nodes},
 		{"GET", "/v1/nodes/{id}", []string{"at", "min_position"}, a.node},
-		{"GET", "/v1/nodes/{id}/history", []string{"at", "min_position"}, a.history},
+		{"GET", "/v1/nodes/{id}/history", []string{"at", "from", "to", "min_position"}, a.history},
 		{"GET", "/v1/services", filter, a.services},
 		{"GET", "/v1/pick", []string{"tag", "status", "strategy", "key", "at", "min_position"}, a.pick},
 		{"GET", "/v1/diff", []string{"from", "to"}, a.diff},
+		{"GET", "/v1/report", []string{"from", "to", "min_position"}, a.report},
 		{"GET", "/v1/assignments", []string{"at", "min_position"}, a.assignmentGroups},
 		{"GET", "/v1/assignments/{group}", []string{"at", "min_position", "without", "with"}, a.assignmentGroup},
 		{"GET", "/v1/events", []string{"from", "node", "group", "author", "kind", "limit", "min_position"}, a.events},

@@ -157,17 +157,30 @@ func renderEntry(e *projections.Entry) entryJSON {
 	}
 }
 
+// windowReportJSON is what befell one node from an instant to another.
+type windowReportJSON struct {
+	windowJSON
+	reportJSON
+}
+
+// history answers with what happened to a node, and what it adds up to: until now or an instant, since an instant where one is
+// given.
 func (a *api) history(w http.ResponseWriter, r *http.Request) error {
 	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
-	var h projections.History
-	var found bool
-	ans, err := a.read(r, func(v *projections.Views) { h, found = v.Timeline.History(id) })
+	end := "at"
+	if query := r.URL.Query(); query.Has("to") {
+		if end = "to"; query.Has("at") {
+			return badParam("to", "it cannot go with at: both are the end of what is asked about")
+		}
+	}
+	win, ans, err := a.window(r, end)
 	if err != nil {
 		return err
 	}
+	h, found := win.end.Timeline.History(id)
 	if !found {
 		return noNode(id)
 	}
@@ -176,16 +189,23 @@ func (a *api) history(w http.ResponseWriter, r *http.Request) error {
 	}
 	entries := make([]entryJSON, 0, len(h.Entries))
 	for i := range h.Entries {
+		if h.Entries[i].Position <= win.start.Position() {
+			h.Older++
+			continue
+		}
 		entries = append(entries, renderEntry(&h.Entries[i]))
 	}
+	sum, _ := win.end.Timeline.Account(id, win.to)
+	befell := win.since(id, sum)
 	return send(w, r, struct {
 		answer
-		ID       string      `json:"id"`
-		Flaps    uint64      `json:"flaps"`
-		Failures uint64      `json:"failures"`
-		Older    uint64      `json:"older"` // events before the first listed; /v1/events?node= has them
-		History  []entryJSON `json:"history"`
-	}{ans, id, h.Flaps, h.Failures, h.Older, entries})
+		ID       string           `json:"id"`
+		Flaps    uint64           `json:"flaps"`
+		Failures uint64           `json:"failures"`
+		Older    uint64           `json:"older"` // events before the first listed; /v1/events?node= has them
+		Report   windowReportJSON `json:"report"`
+		History  []entryJSON      `json:"history"`
+	}{ans, id, h.Flaps, h.Failures, h.Older, windowReportJSON{win.render(), renderReport(&befell)}, entries})
 }
 
 // complete reads from the log what a history as of an earlier instant does not have.
