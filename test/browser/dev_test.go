@@ -97,6 +97,9 @@ func timeline(b *tab) {
 			b.t.Errorf("the timeline lacks %q:\n%s", want, got)
 		}
 	}
+	for _, want := range []string{"available ", "suspicion", "1 verdict", "found within "} {
+		b.shows("#history-facts", want)
+	}
 	if n := b.count(`#life rect[data-state="failed"]`); n != "1" {
 		b.t.Errorf("the bar of its life shows %s failures", n)
 	}

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -35,6 +36,8 @@ func TestCrashRestartLeave(t *testing.T) {
 		t.Errorf("n3 joined %d times, want 2", n)
 	}
 
+	c.reportsOneCrash("n3")
+
 	c.do("n5", "leave")
 	c.waitFor("n5 is left in every view", []string{"n5"}, "left")
 	c.settle()
@@ -47,6 +50,46 @@ func TestCrashRestartLeave(t *testing.T) {
 	c.neverFailed("n1", "n2", "n4", "n5")
 	if n := c.witness.count("failed", "n3", 0); n != 1 {
 		t.Errorf("n3 was failed %d times, want 1", n)
+	}
+}
+
+// befell is what a report says of a node.
+type befell struct {
+	ID           string   `json:"id"`
+	Availability *float64 `json:"availability"`
+	Failures     int      `json:"failures"`
+	TimeToDetect *struct {
+		Count int     `json:"count"`
+		Mean  float64 `json:"mean_seconds"`
+	} `json:"time_to_detect"`
+}
+
+// reportsOneCrash checks that id was down for a while and found within some time, by its history and by the report of all, and
+// that nobody else was.
+func (c *cluster) reportsOneCrash(id string) {
+	c.t.Helper()
+	var history struct{ Report befell }
+	var report struct{ Nodes []befell }
+	if err := errors.Join(get(c.api+"/v1/nodes/"+id+"/history", &history), get(c.api+"/v1/report", &report)); err != nil {
+		c.t.Fatal(err)
+	}
+	if len(report.Nodes) != len(c.NodeIDs()) {
+		c.t.Errorf("%d nodes are reported, want %d", len(report.Nodes), len(c.NodeIDs()))
+	}
+	history.Report.ID = id
+	for _, r := range append(report.Nodes, history.Report) {
+		switch {
+		case r.Availability == nil:
+			c.t.Errorf("%s was not on the roll", r.ID)
+		case r.ID != id:
+			if *r.Availability != 1 || r.Failures != 0 || r.TimeToDetect != nil {
+				c.t.Errorf("%s was available %v, with %d failures", r.ID, *r.Availability, r.Failures)
+			}
+		case *r.Availability <= 0 || *r.Availability >= 1 || r.Failures != 1:
+			c.t.Errorf("%s was available %v, with %d failures; want some of the time, and one", id, *r.Availability, r.Failures)
+		case r.TimeToDetect == nil || r.TimeToDetect.Count != 1 || r.TimeToDetect.Mean <= 0:
+			c.t.Errorf("the failure of %s was found in %+v", id, r.TimeToDetect)
+		}
 	}
 }
 

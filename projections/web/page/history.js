@@ -2,7 +2,7 @@
 
 import { byID, button, clockTime, count, dayTime, el, setText, span } from "./dom.js";
 import { layOut } from "./evidence.js";
-import { life } from "./strip.js";
+import { life, percent } from "./strip.js";
 import { claim, kindName, tone, verdict } from "./words.js";
 
 let shown = ""; // what the panel shows, to leave it alone while nothing has changed
@@ -12,13 +12,11 @@ export function show(answer, until, onMoment) {
   setText(byID("history-title"), `Timeline of ${answer.id}`);
   byID("history-close").hidden = false;
   const bar = life(answer.history, until);
-  byID("life").replaceChildren(bar.drawing);
+  byID("life").replaceChildren(bar);
   byID("life").hidden = false;
   const facts = [count(answer.older + answer.history.length, "event")];
-  if (answer.failures) facts.push(count(answer.failures, "verdict"));
-  if (answer.flaps) facts.push(`answered ${count(answer.flaps, "accusation")}`);
   if (answer.older) facts.push(`the first ${answer.older} are in the log only`);
-  setText(byID("history-facts"), `${facts.join(" · ")} · alive ${bar.share} of ${span(bar.seconds)} · newest first`);
+  setText(byID("history-facts"), [...facts, ...befell(answer.report), "newest first"].join(" · "));
 
   const now = JSON.stringify([answer.id, answer.history]);
   if (now === shown) return;
@@ -34,6 +32,17 @@ export function show(answer, until, onMoment) {
     items.push(entry({ ...e, node: answer.id }, open, onMoment));
   }
   byID("entries").replaceChildren(...items);
+}
+
+/** befell says what a report adds up to, in a few words each. */
+function befell(report) {
+  const facts = [];
+  if (report.availability !== null) facts.push(`available ${percent(report.availability)} of ${span(report.known_seconds)}`);
+  if (report.suspicions) facts.push(`${count(report.suspicions, "suspicion")}, ${report.false_suspicions} false`);
+  if (report.failures) facts.push(count(report.failures, "verdict"));
+  if (report.time_to_detect) facts.push(`found within ${span(report.time_to_detect.max_seconds)}`);
+  if (report.flaps) facts.push(`answered ${count(report.flaps, "accusation")}`);
+  return facts;
 }
 
 /** clear empties the panel. */

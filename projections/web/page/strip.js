@@ -8,7 +8,7 @@ function drawing(height, label) {
   return svg("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": label, class: "strip" });
 }
 
-/** life draws the states of a node from its first entry until an end in milliseconds. It returns {drawing, share}. */
+/** life draws the states of a node from its first entry until an end in milliseconds. */
 export function life(entries, end) {
   const turns = [];
   for (const e of entries) {
@@ -25,10 +25,11 @@ export function life(entries, end) {
     const wide = Math.max(3, (p.millis / whole) * width); // what was short is still seen
     bar.append(svg("rect", { x: Math.min(x, width - wide), y: 0, width: wide, height: 10, "data-state": p.state }));
   }
-  return { drawing: bar, share: percent(alive), seconds: whole / 1000 };
+  return bar;
 }
 
-const percent = (share) => `${share > 0.9995 || share === 0 ? Math.round(share * 100) : (share * 100).toFixed(1)} %`;
+/** percent writes 99.97 %. It is cut off, not rounded up: 100 % is all of it. */
+export const percent = (share) => `${Math.floor(share * 1e4 + 1e-6) / 100} %`;
 
 const places = 250; // marks that are told apart
 const weight = { failed: 5, suspect: 4, left: 3, group: 2, alive: 1, unknown: 0 };
