@@ -35,3 +35,24 @@ func TestI15RelaysAreBounded(t *testing.T) {
 	}
 	checkNode(t, n)
 }
+
+// A relay pings the target where its own view has it: whoever asks cannot make it send to an address of his choice.
+func TestRelayPingsWhereItKnowsTheTarget(t *testing.T) {
+	n := newNode(t, Config{})
+	n.Step(testEpoch, Tick())
+	n.Step(testEpoch, ExchangeReply("n2", testAddr(2), seedState(row("n2", Alive, 1), row("n3", Alive, 1))))
+	known := n.find("n3").addr()
+	req := message{typ: messagePingReq, seq: 1, waitMS: 100, target: Peer{"n3", testAddr(99)}}
+	pinged := false
+	for _, e := range n.Step(testEpoch, Datagram("n2", testAddr(2), appendMessage(nil, &req))) {
+		if e.Kind == EffectSend && e.To.ID == "n3" {
+			pinged = true
+			if e.To.Addr != known {
+				t.Errorf("pings n3 at %v, known to be at %v", e.To.Addr, known)
+			}
+		}
+	}
+	if !pinged {
+		t.Error("does not ping n3")
+	}
+}

@@ -28,7 +28,7 @@ var rewrite = flag.Bool("update", false, "rewrite what the scripts in testdata p
 //	run <time>                                let time pass until then, with every deadline and every answer
 //	late <time>                               the same, but nothing is stepped in between: n1 stands still
 //	at <time> <input>                         run until then, and step with one input:
-//	    from <id> ping|ack|ping-req|nack|gossip [seq=<n>|seq=last] [regular] [due=<ms>] [target=<id>] [| <update>; …]
+//	    from <id> ping|ack|ping-req|nack|gossip [seq=<n>|seq=last[:<id>]] [regular] [due=<ms>] [target=<id>] [| <update>; …]
 //	    sync <id> | <update>; …               a state exchange was answered
 //	    down <id> closed|reset|unreachable|cut  the transport's hint
 //	    accuse <id> inc=<n> by <id>,…         the first of them gossips that they all accuse it
@@ -37,8 +37,8 @@ var rewrite = flag.Bool("update", false, "rewrite what the scripts in testdata p
 //	status                                    print live members, health and counters
 //	partition                                 print what n1 makes of the members that it cannot reach
 //
-// An update is "<id> <state> <incarnation> [by <id>,…|at <id>]", where at gives it that one's address. In seq=last, the number is that of n1's last ping or ping-req to
-// the peer. Times count from the start.
+// An update is "<id> <state> <incarnation> [by <id>[(implicit)],…|at <id>]", where at gives it that one's address. In seq=last, the
+// number is that of n1's last ping or ping-req to the peer, or to another one that is named. Times count from the start.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {

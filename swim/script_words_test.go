@@ -75,6 +75,8 @@ func (s *script) datagram(from Peer, words []string, updates string) Input {
 			msg.flags |= flagRegular
 		case w == "seq=last":
 			msg.seq = s.last[from.ID]
+		case strings.HasPrefix(w, "seq=last:"):
+			msg.seq = s.last[ID(w[len("seq=last:"):])]
 		case key == "seq":
 			msg.seq = uint32(s.number(value))
 		case key == "due":
@@ -110,7 +112,8 @@ func (s *script) rows(text string) (rows []*member) {
 			m.place = placeOf(s.peer(words[4]).Addr)
 		default:
 			for _, id := range strings.Split(words[4], ",") {
-				m.suspicion.accusers = append(m.suspicion.accusers, accuser{id: ID(id)})
+				id, silent := strings.CutSuffix(id, "(implicit)")
+				m.suspicion.accusers = append(m.suspicion.accusers, accuser{id: ID(id), silent: silent})
 			}
 		}
 		rows = append(rows, m)
