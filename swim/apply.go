@@ -101,7 +101,7 @@ func (n *Node) apply(u *update, from Peer, o origin) {
 	case Alive:
 		n.applyAlive(m, u, o)
 	case Suspect:
-		n.applySuspect(m, u, o)
+		n.applySuspect(m, u, from, o)
 	case Failed:
 		n.applyFailed(m, u, from, o)
 	case Left:
@@ -130,7 +130,7 @@ func (n *Node) introduce(u *update, o origin) {
 		n.report(Transition{Kind: TransitionJoined, Author: m.id}, m, 0)
 		n.spread(m, priorityMedium, o)
 		if u.claim.state == Suspect {
-			n.applySuspect(m, u, o)
+			n.applySuspect(m, u, Peer{}, o)
 		}
 	default: // remembered, so that it can be tried again and late rumours find it final; no news
 		n.adopt(m, u.claim)
@@ -189,9 +189,13 @@ func (n *Node) applyAlive(m *member, u *update, o origin) {
 	n.spread(m, priority, o)
 }
 
-func (n *Node) applySuspect(m *member, u *update, o origin) {
+func (n *Node) applySuspect(m *member, u *update, from Peer, o origin) {
 	c := u.claim
 	if c.incarnation < m.incarnation || c.incarnation == m.incarnation && !m.state.Live() {
+		if teller := n.find(from.ID); teller != nil && m.state == Left {
+			// Its accusers may be too few to ever convict it, and who knows better says so in no state exchange (hearsay).
+			n.send(teller.peer(), &message{typ: messageGossip}, m)
+		}
 		return
 	}
 	if o == byState && m.state == Alive && n.now-m.heard < n.cfg.ProtocolPeriod {
@@ -221,7 +225,7 @@ func (n *Node) applyFailed(m *member, u *update, from Peer, o origin) {
 	if o == byGossip && m.live != noRef && countAccusers(u.accusers, m.id) < Quorum(len(n.live)) {
 		// A verdict that names no quorum, as this view has it, is no more than an accusation: it comes from a smaller
 		// cluster, the other half of a partition perhaps, or from a liar.
-		n.applySuspect(m, &update{id: u.id, claim: claim{u.claim.incarnation, Suspect}, addr: u.addr, accusers: u.accusers}, o)
+		n.applySuspect(m, &update{id: u.id, claim: claim{u.claim.incarnation, Suspect}, addr: u.addr, accusers: u.accusers}, from, o)
 		return
 	}
 	e := n.edgeOf(m)

@@ -40,6 +40,7 @@ func TestSeedsOnceBroken(t *testing.T) {
 		7518:   "I14: two islands after restarts with lost state during a partition",
 		27910:  "I13: a false suspicion where round trips are longer than the least ack timeout",
 		200336: "I8: a silent accuser of one verdict counted as one that spoke in the next",
+		901952: "I12: a departure was known to one member alone, which had it from the state of another and told nobody",
 	} {
 		if r := swimsim.Check(seed); r.Err != nil {
 			t.Errorf("once broke %s: %v", broke, r.Err)
