@@ -15,7 +15,8 @@
 // the views as they are in microseconds; the fold goes on and shares with them what it does not change.
 //
 // Nodes are chosen by a [Selector] over their tags; one of several is picked by PickNext, PickRandom, PickLeastLoaded or
-// PickRendezvous; DiffOf says what changed between two registries. A node about which an event cannot be read is [Parked].
+// PickRendezvous; DiffOf says what changed between two registries, and the difference of two accounts
+// what befell a node between two instants (see [Account]). A node about which an event cannot be read is [Parked].
 //
 // Limits: nothing here reads a clock, blocks, or starts a goroutine, and nothing is safe for concurrent use; package
 // projector owns the views of a process and hands out consistent reads. The timeline keeps [HistoryMax] events a node,

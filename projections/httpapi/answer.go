@@ -50,21 +50,17 @@ func (a *api) read(r *http.Request, fn func(v *projections.Views)) (answer, erro
 	if err != nil {
 		return answer{}, err
 	}
-	ans := answer{Cluster: a.p.Cluster()}
 	if given {
-		ctx, cancel := context.WithTimeout(r.Context(), logReadMax)
-		defer cancel()
-		past, err := a.p.AsOf(ctx, at)
-		if err != nil {
-			return answer{}, err
+		past, ans, err := a.past(r, at)
+		if err == nil {
+			fn(past)
 		}
-		fn(past)
-		ans.Position, ans.Time, ans.asOf = past.Position(), stamp(past.Stored()), momentOf(at, past)
-		return ans, nil
+		return ans, err
 	}
 	if err := a.await(r.Context(), query); err != nil {
 		return answer{}, err
 	}
+	ans := answer{Cluster: a.p.Cluster()}
 	a.p.View(func(v *projections.Views) {
 		fn(v)
 		ans.Position, ans.Time = v.Position(), stamp(v.Stored())
@@ -97,32 +93,35 @@ func (ans *answer) level() time.Time {
 // least are reached, or as of the instant that a parameter names.
 func (a *api) frozen(r *http.Request, name string, least uint64) (*projections.Views, answer, error) {
 	query := r.URL.Query()
-	ans := answer{Cluster: a.p.Cluster()}
 	at, given, err := instant(query, name)
 	if err != nil {
-		return nil, ans, err
+		return nil, answer{}, err
 	}
-	var v *projections.Views
 	if given {
-		ctx, cancel := context.WithTimeout(r.Context(), logReadMax)
-		defer cancel()
-		if v, err = a.p.AsOf(ctx, at); err != nil {
-			return nil, ans, err
-		}
-		ans.asOf = momentOf(at, v)
-	} else {
-		want, err := position(query, "min_position")
-		if err != nil {
-			return nil, ans, err
-		}
-		if err := a.waitFor(r.Context(), max(want, least)); err != nil {
-			return nil, ans, err
-		}
-		v = a.p.Freeze()
-		ans.Lag, ans.asOf = a.lagAt(v.Position()), time.Now()
+		return a.past(r, at)
 	}
-	ans.Position, ans.Time = v.Position(), stamp(v.Stored())
-	return v, ans, nil
+	want, err := position(query, "min_position")
+	if err != nil {
+		return nil, answer{}, err
+	}
+	if err := a.waitFor(r.Context(), max(want, least)); err != nil {
+		return nil, answer{}, err
+	}
+	v := a.p.Freeze()
+	return v, answer{
+		Cluster: a.p.Cluster(), Position: v.Position(), Time: stamp(v.Stored()), Lag: a.lagAt(v.Position()), asOf: time.Now(),
+	}, nil
+}
+
+// past returns the views as of an instant.
+func (a *api) past(r *http.Request, at projector.At) (*projections.Views, answer, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), logReadMax)
+	defer cancel()
+	v, err := a.p.AsOf(ctx, at)
+	if err != nil {
+		return nil, answer{}, err
+	}
+	return v, answer{Cluster: a.p.Cluster(), Position: v.Position(), Time: stamp(v.Stored()), asOf: momentOf(at, v)}, nil
 }
 
 // await waits for min_position, when it is given.

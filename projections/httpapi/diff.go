@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -46,9 +45,7 @@ func (a *api) diff(w http.ResponseWriter, r *http.Request) error {
 	if !given {
 		return badParam("from", "it is needed: a position or an RFC 3339 time")
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), logReadMax)
-	defer cancel()
-	before, err := a.p.AsOf(ctx, from)
+	before, began, err := a.past(r, from)
 	if err != nil {
 		return err
 	}
@@ -58,7 +55,7 @@ func (a *api) diff(w http.ResponseWriter, r *http.Request) error {
 	}
 	d := projections.DiffOf(before.Registry, after.Registry)
 	changes := func(list []projections.Change) []changeJSON {
-		return renderChanges(list, momentOf(from, before), ans.asOf)
+		return renderChanges(list, began.asOf, ans.asOf)
 	}
 	return send(w, r, struct {
 		answer

@@ -10,8 +10,8 @@
 // parameter that a route does not know is refused: a misspelt filter must not look like an answer.
 //
 // Services are found by tag expressions (projections.Selector) and picked by a strategy; /sd/prometheus lists them as targets.
-// Two instants are compared with /v1/diff. The views are paused, resumed and rebuilt, and a parked node retried or skipped,
-// with POST to /v1/projections.
+// Two instants are compared with /v1/diff, and /v1/report adds up what befell the nodes between them. The views are paused,
+// resumed and rebuilt, and a parked node retried or skipped, with POST to /v1/projections.
 //
 // The event stream sends each position once and in order, resumes from Last-Event-ID, and ends with an event named
 // "end" that says why when the server ends it: a projector that stops, or a client too slow to follow.

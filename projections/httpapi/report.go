@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -24,12 +23,10 @@ func (a *api) window(r *http.Request, end string) (win window, ans answer, err e
 	}
 	win.start = projections.New(a.p.Cluster())
 	if given {
-		ctx, cancel := context.WithTimeout(r.Context(), logReadMax)
-		defer cancel()
-		if win.start, err = a.p.AsOf(ctx, from); err != nil {
+		if win.start, ans, err = a.past(r, from); err != nil {
 			return win, ans, err
 		}
-		win.from = win.start.Timeline.Moment(momentOf(from, win.start))
+		win.from = win.start.Timeline.Moment(ans.asOf)
 	}
 	if win.end, ans, err = a.frozen(r, end, win.start.Position()); err != nil {
 		return win, ans, err

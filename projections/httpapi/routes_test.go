@@ -173,7 +173,9 @@ func TestHistoryIncompleteNamesTheFirstPosition(t *testing.T) {
 	w := newWorld(t, nil)
 	w.episode()
 	w.log.Trim(4)
-	for _, path := range []string{"/v1/nodes?at=6", "/v1/diff?from=2", "/v1/diff?from=5&to=6", "/v1/services?at=6"} {
+	for _, path := range []string{
+		"/v1/nodes?at=6", "/v1/diff?from=2", "/v1/diff?from=5&to=6", "/v1/services?at=6", "/v1/report?from=2", "/v1/nodes/n3/history?from=2",
+	} {
 		r := w.get(path)
 		if r.status != http.StatusGone || r.body["type"] != "urn:rollcall:problem:history-incomplete" || r.body["first"] != 4.0 {
 			t.Errorf("%s: %d %s", path, r.status, r.raw)
