@@ -32,7 +32,7 @@ naming it, with all the others, in the next run, and reloading the servers. Give
 tls/ca.pem (--nats-ca), and nobody else's key.`,
 		Example: `  member nats config --cluster default --members n1,n2,n3 --servers 10.0.0.1,10.0.0.2,10.0.0.3 --dir nats
   nats-server -c nats/rollcall-1.conf
-  projector provision --nats tls://10.0.0.1:4222 --nats-ca nats/tls/ca.pem --nkey nats/keys/provisioner.nk --replicas 3`,
+  projector provision --nats tls://10.0.0.1:4222 --nats-ca nats/tls/ca.pem --nkey nats/keys/provisioner.nk`,
 		Args: cli.Args(),
 	}
 	var cfg nats.Config

@@ -22,12 +22,12 @@ func newProvision() *cobra.Command {
 		Long: `Make the stream of a cluster on NATS servers, as the user who may: the provisioner of "member nats config". A stream that
 is there is compared, never changed. A projector whose user may make the stream does it by itself. The name of what is there
 now is printed.`,
-		Example: `  projector provision --cluster default --replicas 3 --nats tls://10.0.0.1:4222 --nats-ca tls/ca.pem \
+		Example: `  projector provision --cluster default --nats tls://10.0.0.1:4222 --nats-ca tls/ca.pem \
     --nkey keys/provisioner.nk`,
 		Args: cli.Args(),
 	}
 	cluster := cmd.Flags().String("cluster", "default", "`NAME` of the cluster")
-	replicas := cmd.Flags().Int("replicas", 1, "copies of the stream, on as many servers; 1 to 5")
+	replicas := cmd.Flags().Int("replicas", 0, "copies of the stream, on as many servers, 1 to 5; unless said, 3 in a cluster of so many servers")
 	conn := nats.ConnectionFlags(cmd.Flags(), "`URL` of NATS, several separated by commas (required)")
 	mirror := cmd.Flags().Bool("kv-mirror", false, "make the bucket too that projector run --kv-mirror writes")
 	snapshots := cmd.Flags().Bool("snapshots", false, "make the bucket too that projector run --snapshots nats writes")
@@ -39,7 +39,7 @@ now is printed.`,
 		switch {
 		case !events.ValidID(*cluster):
 			return cli.Errorf(cli.ErrUsage, "--cluster %q: want 1 to %d of A-Z a-z 0-9 _ -", *cluster, events.IDMax)
-		case *replicas < 1 || *replicas > 5:
+		case *replicas < 0 || *replicas > 5:
 			return cli.Errorf(cli.ErrUsage, "--replicas %d: want 1 to 5", *replicas)
 		}
 		config := conn.Config(*cluster, "provisioner")

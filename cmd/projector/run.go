@@ -66,7 +66,7 @@ Without --nats the projector runs the cluster's NATS server itself, in --data, o
 disk before it is acknowledged. Beyond loopback that server takes TLS and users, as member nats config writes them; give the
 projector no key then, since it is at home. With --nats, durability is what those servers' sync_interval gives.`,
 		Example: "  projector run --cluster default --http 127.0.0.1:8080 --data /var/lib/rollcall\n" +
-			"  projector run --cluster default --nats nats://10.0.0.9:4222 --replicas 3 --data /var/lib/rollcall",
+			"  projector run --cluster default --nats nats://10.0.0.9:4222 --data /var/lib/rollcall",
 		Args: cli.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return r.run(cmd) },
 	}
@@ -75,7 +75,7 @@ projector no key then, since it is at home. With --nats, durability is what thos
 	r.nats = nats.ConnectionFlags(f, "`URL` of NATS, several separated by commas; empty: run a server here")
 	f.StringVar(&r.natsListen, "nats-listen", "127.0.0.1:4222", "`ADDRESS` of the embedded NATS server; beyond loopback with TLS and users")
 	r.natsAccess = natsd.AccessFlags(f)
-	f.IntVar(&r.replicas, "replicas", 1, "copies of the stream, on as many servers; 1 to 5")
+	f.IntVar(&r.replicas, "replicas", 0, "copies of the stream, on as many servers, 1 to 5; unless said, 3 in a cluster of so many servers")
 	f.StringVar(&r.http, "http", "127.0.0.1:8080", "`ADDRESS` of the API and the page; beyond loopback with TLS and a token; port 0 takes a free one")
 	r.access = httpserver.AccessFlags(f)
 	f.StringVar(&r.dns, "dns", "", "answer DNS at this `ADDRESS`, such as 127.0.0.1:5353; loopback only; empty: do not")
@@ -99,7 +99,7 @@ func (r *runFlags) check() error {
 		return cli.Errorf(cli.ErrUsage, "--data is required: the directory of snapshots, and of the embedded server's files")
 	case r.every < 1:
 		return cli.Errorf(cli.ErrUsage, "--snapshot-every %d: want at least 1", r.every)
-	case r.replicas < 1 || r.replicas > 5:
+	case r.replicas < 0 || r.replicas > 5:
 		return cli.Errorf(cli.ErrUsage, "--replicas %d: want 1 to 5", r.replicas)
 	case r.nats.URL == "" && r.replicas > 1:
 		return cli.Errorf(cli.ErrUsage, "--replicas %d: the embedded server is alone; name servers with --nats", r.replicas)

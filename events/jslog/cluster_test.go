@@ -3,6 +3,7 @@ package jslog_test
 import (
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,6 +75,25 @@ func TestLogOnThreeServers(t *testing.T) {
 		t.Cleanup(func() { deleteStream(t, urls, cluster) })
 		return log
 	})
+}
+
+// Three servers keep three copies unless somebody says otherwise, also when only one of them is named.
+func TestThreeServersKeepThreeCopies(t *testing.T) {
+	urls := three(t)
+	for name, url := range map[string]string{"all": urls, "one": strings.Split(urls, ",")[0]} {
+		for asked, want := range map[int]int{0: 3, 1: 1} {
+			cluster := fmt.Sprintf("copies-%s-%d", name, asked)
+			connect(t, jslog.Config{URL: url, Cluster: cluster, Name: "logtest", Provision: true, Replicas: asked})
+			_, js := plain(t, urls)
+			stream, err := js.Stream(bounded(t), events.StreamName(cluster))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := stream.CachedInfo().Config.Replicas; got != want {
+				t.Errorf("%s named, %d asked for: %d copies, want %d", name, asked, got, want)
+			}
+		}
+	}
 }
 
 func deleteStream(t testing.TB, url, cluster string) {

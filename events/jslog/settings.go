@@ -1,6 +1,7 @@
 package jslog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/events"
@@ -188,12 +190,27 @@ func (l *Log) provision(ctx context.Context, k *link) (*jetstream.StreamInfo, er
 	info, err := l.streamInfo(ctx, k)
 	if code(err) == jetstream.JSErrCodeStreamNotFound {
 		info = new(jetstream.StreamInfo)
-		err = l.call(ctx, k, apiStreamCreate+l.stream, settings(l.cfg.Cluster, l.cfg.Replicas), info)
+		replicas := cmp.Or(l.cfg.Replicas, ReplicasFor(k.nc))
+		if err = l.call(ctx, k, apiStreamCreate+l.stream, settings(l.cfg.Cluster, replicas), info); err != nil {
+			err = fmt.Errorf("make it with %d replicas: %w", replicas, err)
+		}
 		if code(err) == jetstream.JSErrCodeStreamNameInUse { // somebody was faster
 			info, err = l.streamInfo(ctx, k)
 		}
 	}
 	return l.compared(info, err)
+}
+
+// replicasUsual is how many copies a stream has when nobody says: as few as survive the loss of a server and still agree.
+const replicasUsual = 3
+
+// ReplicasFor is how many copies of what is made on the servers at the other end suit them, by what they say of themselves:
+// 3 in a cluster of so many or more, else 1.
+func ReplicasFor(nc *nats.Conn) int {
+	if nc.ConnectedClusterName() != "" && len(nc.Servers()) >= replicasUsual {
+		return replicasUsual
+	}
+	return 1
 }
 
 // compared is info, or why a stream with it cannot be used; err is that of asking for it.

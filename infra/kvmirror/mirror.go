@@ -1,7 +1,7 @@
 // Package kvmirror keeps a NATS key-value bucket in step with the registry: one key a node, for programs that have a NATS
 // client and want nothing else.
 //
-//	m, err := kvmirror.New(kvmirror.Config{Projector: p, Conn: log.Conn, Replicas: 3})
+//	m, err := kvmirror.New(kvmirror.Config{Projector: p, Conn: log.Conn})
 //	go m.Run(ctx)
 //
 //	nats kv get ROLLCALL_default_nodes n3
@@ -20,6 +20,7 @@
 package kvmirror
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,6 +32,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/events"
+	"rollcall/events/jslog"
 	"rollcall/projections"
 	"rollcall/projections/projector"
 )
@@ -58,7 +60,7 @@ var (
 type Config struct {
 	Projector    *projector.Projector
 	Conn         func() *nats.Conn // the connection to use now; nil while there is none
-	Replicas     int               // of a bucket that is made; 0: 1
+	Replicas     int               // of a bucket that is made; 0: 3 in a cluster of so many servers, else 1
 	CompareEvery time.Duration     // between two comparisons of the whole bucket with the views; 0: DefaultCompareEvery
 	Logger       *slog.Logger      // nil: nothing is logged
 }
@@ -189,7 +191,7 @@ func (m *Mirror) open(ctx context.Context) (jetstream.KeyValue, error) {
 	return open(ctx, js, m.cfg.Projector.Cluster(), m.cfg.Replicas)
 }
 
-// Make makes the bucket of a cluster, with replicas copies, if it is not there: for a projector whose NATS user may only write it.
+// Make makes the bucket of a cluster, with replicas copies (0: as Config says), if it is not there: for a projector whose NATS user may only write it.
 func Make(ctx context.Context, conn *nats.Conn, cluster string, replicas int) error {
 	js, err := jetstream.New(conn)
 	if err != nil {
@@ -206,7 +208,7 @@ func open(ctx context.Context, js jetstream.JetStream, cluster string, replicas 
 	}
 	bucket, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: Bucket(cluster), Description: "The nodes of cluster " + cluster + ", one key each, written by its projectors",
-		History: 1, Replicas: max(replicas, 1), Storage: jetstream.FileStorage,
+		History: 1, Replicas: cmp.Or(replicas, jslog.ReplicasFor(js.Conn())), Storage: jetstream.FileStorage,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make bucket %s: %w: it is for a user to make who may, with projector provision --kv-mirror", Bucket(cluster), err)

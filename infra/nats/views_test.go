@@ -21,11 +21,12 @@ import (
 	"rollcall/infra/kvmirror"
 	"rollcall/infra/nats"
 	"rollcall/infra/natsapi"
+	"rollcall/infra/snapbucket"
 	"rollcall/projections/projector"
 )
 
 // snapshots is the bucket that projectors may keep snapshots in.
-const snapshots = "ROLLCALL_" + cluster + "_snapshots"
+var snapshots = snapbucket.Name(cluster)
 
 // A projector shows in NATS what follows from the log, readers and members read it, and nobody else can write it; nor does it
 // open a way into the log (I3).
@@ -63,16 +64,29 @@ func (s *servers) provisionBuckets(t *testing.T) {
 			defer cancel()
 			ctx = limited
 		}
-		if err := kvmirror.Make(ctx, conn, cluster, len(s.all)); (err == nil) != user.may {
+		if err := kvmirror.Make(ctx, conn, cluster, 0); (err == nil) != user.may {
 			t.Fatalf("%s makes the bucket of nodes: %v", user.key, err)
 		}
-		js, err := jetstream.New(conn)
+		bucket, err := snapbucket.New(snapbucket.Config{Cluster: cluster, Conn: func() *natsgo.Conn { return conn }})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: snapshots, Replicas: len(s.all)})
-		if (err == nil) != user.may {
+		if err := bucket.Make(ctx); (err == nil) != user.may {
 			t.Fatalf("%s makes the bucket of snapshots: %v", user.key, err)
+		}
+	}
+	conn, _ := s.plain(t, nats.ProvisionerKey)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"KV_" + kvmirror.Bucket(cluster), "OBJ_" + snapshots} {
+		stream, err := js.Stream(bounded(t), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := stream.CachedInfo().Config.Replicas; got != len(s.all) {
+			t.Errorf("%s has %d copies on %d servers", name, got, len(s.all))
 		}
 	}
 }

@@ -1,7 +1,7 @@
 // Package snapbucket keeps the snapshots of projectors in a JetStream object store, so that any of them starts from what any
 // of them wrote, on whichever machine.
 //
-//	store, err := snapbucket.New(snapbucket.Config{Cluster: "default", Conn: log.Conn, Replicas: 3})
+//	store, err := snapbucket.New(snapbucket.Config{Cluster: "default", Conn: log.Conn})
 //	p, err := projector.Open(projector.Config{Log: log, Cluster: "default", Store: store})
 //
 // Promise: what is listed is whole. A name is written once and by one projector, so nobody replaces what another one reads; the
@@ -15,6 +15,7 @@
 package snapbucket
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/events"
+	"rollcall/events/jslog"
 	"rollcall/projections/projector"
 )
 
@@ -45,7 +47,7 @@ var ErrConfig = errors.New("snapbucket config")
 type Config struct {
 	Cluster  string
 	Conn     func() *nats.Conn // the connection to use now; nil while there is none
-	Replicas int               // of a bucket that is made; 0: 1
+	Replicas int               // of a bucket that is made; 0: 3 in a cluster of so many servers, else 1
 	Now      func() time.Time  // nil: time.Now
 }
 
@@ -100,7 +102,7 @@ func (b *Bucket) open(ctx context.Context) (jetstream.JetStream, jetstream.Objec
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		store, err = js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{
 			Bucket: name, Description: "Snapshots of the views of cluster " + b.cfg.Cluster + ", written by its projectors",
-			Storage: jetstream.FileStorage, Replicas: max(1, b.cfg.Replicas),
+			Storage: jetstream.FileStorage, Replicas: cmp.Or(b.cfg.Replicas, jslog.ReplicasFor(conn)),
 		})
 		if err != nil {
 			err = fmt.Errorf("make bucket %s: %w: it is for a user to make who may, with projector provision --snapshots", name, err)
