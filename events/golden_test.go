@@ -3,97 +3,28 @@ package events_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"rollcall/events"
 )
 
-// The corpus is what version 1 looks like for ever: a change here that is not a new file breaks old logs.
-var update = flag.Bool("update", false, "rewrite testdata/golden from the values in golden_test.go")
+// The corpus is what was once written, for ever: a change here that is not a new file breaks old logs.
+var update = flag.Bool("update", false, "write those files of testdata/golden that are not there, from the values in corpus_test.go")
 
 const goldenDir = "testdata/golden/v1"
-
-// goldens returns the corpus by file name: <kind>.json, or <kind>-<variant>.json.
-func goldens() map[string]events.Event {
-	at := func(seconds int) *time.Time {
-		t := testTime.Add(time.Duration(seconds) * time.Second)
-		return &t
-	}
-	owner := func(kind events.Kind, incarnation uint64, evidence events.Evidence) events.Event {
-		ev := claim(kind, "n3", "n3", incarnation)
-		ev.Evidence = evidence.Raw()
-		return ev
-	}
-	observer := func(kind events.Kind, author string, evidence events.Evidence) events.Event {
-		ev := claim(kind, "n3", author, 2)
-		ev.Evidence = evidence.Raw()
-		return ev
-	}
-	joined := owner(events.Joined, 2, events.Evidence{Reason: "start", Previous: 1})
-	joined.Tags = map[string]string{"role": "worker", "zone": "a"}
-	joined.TraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-	ipv6 := claim(events.Joined, "n3", "n3", 1)
-	ipv6.Address = "[2001:db8::3]:7946"
-	tagged := owner(events.Tagged, 4, events.Evidence{})
-	tagged.Tags = map[string]string{"role": "director", "note": "<b> & ü"}
-	refuted := owner(events.Refuted, 3, events.Evidence{Reason: "suspected", Previous: 2})
-	answered := owner(events.Refuted, 3, events.Evidence{Reason: "held suspect", Previous: 2, Accusers: []events.Accuser{{ID: "n1", Time: at(0)}}})
-	moved := owner(events.Refuted, 1<<64-1, events.Evidence{Previous: 3})
-	moved.Address, moved.Tags = "n3.example:7946", map[string]string{"role": "worker"}
-	probe := events.Evidence{
-		Reason: "probe timeout", Probes: 2, TimeoutMS: 500, RTTMS: 0.42, LastHeard: at(-3), LocalHealth: 1,
-		Relays: []events.Relay{{ID: "n4", Answer: "nack"}, {ID: "n5", Answer: "silent"}},
-	}
-	resigned := plan("orders", "n1")
-	resigned.Kind, resigned.Plan, resigned.Evidence = events.Resigned, nil, events.Evidence{Reason: "shutdown"}.Raw()
-	first := plan("orders", "n1")
-	first.Plan = &events.Plan{Reason: "first plan", Seen: 7, Workers: map[string][]string{}, Waiting: []string{"s0", "s1"}}
-	return map[string]events.Event{
-		"planned.json":             plan("orders", "n1"),
-		"planned-nobody.json":      first,
-		"resigned.json":            resigned,
-		"joined.json":              joined,
-		"joined-ipv6.json":         ipv6,
-		"refuted.json":             refuted,
-		"refuted-moved.json":       moved,
-		"refuted-accusers.json":    answered,
-		"tagged.json":              tagged,
-		"tagged-none.json":         owner(events.Tagged, 5, events.Evidence{}),
-		"left.json":                owner(events.Left, 5, events.Evidence{Reason: "shutdown"}),
-		"suspected.json":           observer(events.Suspected, "n1", probe),
-		"suspected-bare.json":      observer(events.Suspected, "n1", events.Evidence{}),
-		"accused.json":             observer(events.Accused, "n2", events.Evidence{Reason: "peer closed", LastHeard: at(-2)}),
-		"accused-late.json":        observer(events.Accused, "n2", events.Evidence{Claim: events.Suspected, Late: "the log knows a newer incarnation"}),
-		"partitioned.json":         owner(events.Partitioned, 2, events.Evidence{Reason: "2 of 5 reachable"}),
-		"healed.json":              owner(events.Healed, 2, events.Evidence{Since: at(-60)}),
-		"id_conflict.json":         owner(events.IDConflict, 2, events.Evidence{Reason: "second process at 10.0.0.9:7946"}),
-		"failed.json":              observer(events.Failed, "n1", verdict(at)),
-		"health_check_failed.json": observer(events.HealthCheckFailed, "n1", events.Evidence{Reason: "phi over threshold", Phi: 8.75, LastHeard: at(-9)}),
-	}
-}
-
-func verdict(at func(int) *time.Time) events.Evidence {
-	return events.Evidence{
-		Reason: "suspicion timeout", Since: at(-4),
-		Accusers: []events.Accuser{{ID: "n1", Time: at(-4)}, {ID: "n2", Time: at(-2)}, {ID: "n5", Implicit: true}},
-	}
-}
 
 func TestGoldenCorpus(t *testing.T) {
 	want := goldens()
 	if *update {
-		for name, ev := range want {
-			if err := os.WriteFile(filepath.Join(goldenDir, name), append(mustEncode(t, ev), '\n'), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
+		writeAbsent(t, goldenDir, want)
 	}
 	files, err := os.ReadDir(goldenDir)
 	if err != nil {
@@ -135,6 +66,45 @@ func TestGoldenCorpus(t *testing.T) {
 		if !kinds[kind] {
 			t.Errorf("no %s in the corpus", kind)
 		}
+	}
+}
+
+// writeAbsent adds to a corpus what it has no file for. What was once written stays as it was.
+func writeAbsent(t *testing.T, dir string, corpus map[string]events.Event) {
+	t.Helper()
+	for name, ev := range corpus {
+		file, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = file.Write(append(mustEncode(t, ev), '\n'))
+		if err = errors.Join(err, file.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestCorpusIsAddedToAndNeverRewritten(t *testing.T) {
+	dir := t.TempDir()
+	old := filepath.Join(dir, "left-bare.json")
+	if err := os.WriteFile(old, []byte("as once written"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	want := goldens()
+	writeAbsent(t, dir, want)
+	if body, err := os.ReadFile(old); err != nil || string(body) != "as once written" {
+		t.Errorf("what was there is now %s, error %v", body, err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) != len(want) {
+		t.Errorf("%d files, want %d; error %v", len(files), len(want), err)
+	}
+	body, err := os.ReadFile(filepath.Join(dir, "left.json"))
+	if err != nil || !bytes.Equal(body, append(mustEncode(t, want["left.json"]), '\n')) {
+		t.Errorf("what was absent is now %s, error %v", body, err)
 	}
 }
 
