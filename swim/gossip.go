@@ -100,7 +100,9 @@ func (n *Node) sendsOf() int { return n.cfg.GossipFactor * bits.Len(uint(len(n.l
 
 // send encodes a datagram with as many queued updates as fit and emits it. about, when not nil, is the subject of the
 // matter: its claim goes first, queued or not. A receiver that is not held alive is told so before others are spoken of, so
-// that it can answer (Lifeguard's buddy system, section 4.3). Gossip without a word is not sent.
+// that it can answer (Lifeguard's buddy system, section 4.3). Gossip without a word is not sent. What goes to a member that
+// this view holds failed or gone, to try it again or to answer it, carries the news and does not count as one of its sendings:
+// nobody may be there to hear it.
 func (n *Node) send(to Peer, msg *message, about *member) {
 	if msg.typ == messagePing {
 		msg.incarnation, msg.digest = n.self.incarnation, n.digest
@@ -111,6 +113,7 @@ func (n *Node) send(to Peer, msg *message, about *member) {
 	start := len(n.arena)
 	p := packet{b: appendMessage(n.arena[start:start:start+DatagramMax+updateBytes], msg)}
 	receiver := n.find(to.ID)
+	counts := receiver == nil || receiver.live != noRef
 	if about != nil {
 		p.put(n, about) // fits: it is the first
 	}
@@ -124,7 +127,9 @@ func (n *Node) send(to Peer, msg *message, about *member) {
 		if m != receiver && m != about && !p.put(n, m) {
 			break
 		}
-		n.queue.sent(ref, limit) // the receiver needs no word about itself; that counts as said
+		if counts {
+			n.queue.sent(ref, limit) // the receiver needs no word about itself; that counts as said
+		}
 	}
 	if msg.typ == messageGossip && p.count == 0 {
 		return

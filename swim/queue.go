@@ -20,8 +20,8 @@ const sendsMax = 255
 // older one whatever its priority. An entry holds no claim; the packet takes the member's current one. Entries sit in
 // one list for each (priority, times sent), which makes the choice of the next a walk over list heads.
 //
-// It is bounded by the number of members. Nothing is dropped before it was sent its number of times, so a cluster of
-// one keeps what it has to say until somebody hears it.
+// It is bounded by the number of members. Nothing is dropped before it was sent its number of times to members that are
+// live, so a cluster of one keeps what it has to say until somebody hears it.
 type queue struct {
 	entries []queueEntry // by member ref
 	heads   [priorities][sendsMax + 1]int32

@@ -148,17 +148,44 @@ func TestSentSoOften(t *testing.T) {
 	}
 }
 
-// TestAloneKeepsWhatItHasToSay: a cluster of one drops nothing until somebody hears it.
+// TestAloneKeepsWhatItHasToSay: a cluster of one drops nothing until somebody hears it, though all that time it tries
+// members again that it holds failed (requirements 1.4).
 func TestAloneKeepsWhatItHasToSay(t *testing.T) {
+	for name, others := range map[string][]*member{
+		"by itself":          nil,
+		"the others failed":  {row("n3", Failed, 1, "n2"), row("n4", Failed, 1, "n2"), row("n5", Left, 1)},
+		"the one other left": {row("n5", Left, 1)},
+	} {
+		n := newNode(t, Config{})
+		n.Step(testEpoch, Tick())
+		if others != nil {
+			n.Step(testEpoch, ExchangeReply("n5", testAddr(5), seedState(others...)))
+		}
+		n.Step(testEpoch, SetTags(Tags{{"role", "db"}}))
+		told := countTold(t, n, "n1", 200)
+		if n.queue.length != 1 {
+			t.Errorf("%s: after %d packets to nobody it keeps %d entries, want its own", name, told, n.queue.length)
+		}
+		if retries := others != nil && others[0].state == Failed; retries != (told > n.sendsOf()) {
+			t.Errorf("%s: it told the failed %d times: it tests nothing", name, told)
+		}
+		n.Step(n.Deadline(), Datagram("n2", testAddr(2), gossipOf(row("n2", Alive, 1))))
+		if told := countTold(t, n, "n1", 100); told == 0 {
+			t.Errorf("%s: the newcomer was told nothing", name)
+		}
+	}
+}
+
+// TestDepartedCountAsNobody: who left and still asks is answered, and that is not counted as having told anybody.
+func TestDepartedCountAsNobody(t *testing.T) {
 	n := newNode(t, Config{})
 	n.Step(testEpoch, Tick())
+	n.Step(testEpoch, Datagram("n2", testAddr(2), gossipOf(row("n2", Left, 1))))
 	n.Step(testEpoch, SetTags(Tags{{"role", "db"}}))
-	if told := countTold(t, n, "n1", 200); told != 0 || n.queue.length != 1 {
-		t.Fatalf("alone it told %d, and keeps %d entries", told, n.queue.length)
+	for i := range 100 {
+		n.Step(testEpoch, Datagram("n2", testAddr(2), appendMessage(nil, &message{typ: messagePing, seq: uint32(i)})))
 	}
-	at := n.Deadline()
-	n.Step(at, Datagram("n2", testAddr(2), gossipOf(row("n2", Alive, 1))))
-	if told := countTold(t, n, "n1", 100); told == 0 {
-		t.Error("the newcomer was told nothing")
+	if told := countTold(t, n, "n1", 100); told != 0 || n.queue.length != 1 {
+		t.Errorf("after a hundred answers to one that left it keeps %d entries, want its own", n.queue.length)
 	}
 }
