@@ -20,10 +20,11 @@ func checkedWorld(n int) *World {
 	return w
 }
 
+// wantBreach demands that the checker has found a breach of an invariant; of "", that it has found none.
 func wantBreach(t *testing.T, w *World, invariant string) {
 	t.Helper()
-	if err := w.Err(); err == nil || !strings.HasPrefix(err.Error(), invariant) {
-		t.Errorf("the checker says %v, want a breach of %s", err, invariant)
+	if err := w.Err(); (err != nil) != (invariant != "") || err != nil && !strings.HasPrefix(err.Error(), invariant) {
+		t.Errorf("the checker says %v, want a breach of %q", err, invariant)
 	}
 }
 
@@ -51,14 +52,87 @@ func TestCheckerSeesI7ARaiseByAnother(t *testing.T) {
 	wantBreach(t, w, "I7")
 }
 
+// charge is one member's accusation of another.
+type charge struct{ by, subject swim.ID }
+
+// charges has each of them said aloud: held by its author and known to the checker.
+func charges(w *World, all []charge) {
+	for _, c := range all {
+		by, row := w.Member(c.by), w.Member(c.subject).Node.Self()
+		row.State = swim.Suspect
+		w.checker.member(by, &row)
+		w.checker.transition(by, &swim.Transition{Kind: swim.TransitionSuspected, Own: true, Author: c.by, Subject: c.subject, Incarnation: 1})
+	}
+}
+
+// record puts the same accusations into the log.
+func record(w *World, all []charge) {
+	accused := map[swim.ID]bool{}
+	for _, c := range all {
+		ruling := Evident
+		if !accused[c.subject] {
+			ruling = Applied
+		}
+		accused[c.subject] = true
+		w.log.keep(&Record{Kind: swim.TransitionSuspected, Subject: c.subject, Author: c.by, Incarnation: 1}, ruling)
+	}
+}
+
+// The judge is n0, the accused n1, of eight members: three must have evidence. Each verdict is tried in the judge's view and in
+// the log, which counts for itself who accused.
 func TestCheckerSeesI8AVerdictWithoutAQuorum(t *testing.T) {
+	said := func(id swim.ID) swim.Accuser { return swim.Accuser{ID: id} }
+	mute := func(id swim.ID) swim.Accuser { return swim.Accuser{ID: id, Implicit: true} }
+	two := []charge{{"n0", "n1"}, {"n2", "n1"}}
+	for _, c := range []struct {
+		name   string
+		more   []charge
+		named  []swim.Accuser
+		breach bool
+	}{
+		{"two and nobody", nil, nil, true},
+		{"two and one that says so", []charge{{"n3", "n1"}}, []swim.Accuser{said("n3")}, false},
+		{"two and one of them again", nil, []swim.Accuser{said("n2")}, true},
+		{"two and one of them again, as silent", []charge{{"n3", "n2"}}, []swim.Accuser{mute("n2")}, true},
+		{"two and one that never said so", nil, []swim.Accuser{said("n3")}, true},
+		{"two and the accused", nil, []swim.Accuser{mute("n1")}, true},
+		{"two and one that cannot speak", []charge{{"n0", "n4"}, {"n2", "n4"}}, []swim.Accuser{mute("n4")}, false},
+		{"two and one that can", nil, []swim.Accuser{mute("n4")}, true},
+		{"two and one that only the judge holds silent", []charge{{"n0", "n4"}}, []swim.Accuser{mute("n4")}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			want := ""
+			if c.breach {
+				want = "I8"
+			}
+			all, named := append(c.more, two...), append([]swim.Accuser{said("n0"), said("n2")}, c.named...)
+
+			w := checkedWorld(8)
+			charges(w, all)
+			n0, n1 := w.Member("n0"), w.Member("n1").Node.Self()
+			n1.State = swim.Failed
+			w.checker.member(n0, &n1)
+			w.checker.transition(n0, &swim.Transition{Kind: swim.TransitionFailed, Subject: "n1", Author: "n0", Incarnation: 1,
+				Evidence: swim.Evidence{Reason: swim.ReasonTimeOver, Accusers: named}})
+			wantBreach(t, w, want)
+
+			w = checkedWorld(8)
+			charges(w, all)
+			record(w, all)
+			w.log.keep(&Record{Kind: swim.TransitionFailed, Subject: "n1", Author: "n0", Incarnation: 1, Accusers: named}, Applied)
+			wantBreach(t, w, want)
+		})
+	}
+}
+
+func TestCheckerSeesI8AVerdictThatNobodyReached(t *testing.T) {
 	w := checkedWorld(4)
-	w.checker.transition(w.Member("n0"), &swim.Transition{Kind: swim.TransitionFailed, Subject: "n1", Author: "n0",
-		Incarnation: 1, Evidence: swim.Evidence{Reason: "suspicion time over"}})
+	w.checker.transition(w.Member("n0"), &swim.Transition{Kind: swim.TransitionFailed, Subject: "n1", Author: "n2", Incarnation: 1,
+		Evidence: swim.Evidence{Reason: swim.ReasonTold}})
 	wantBreach(t, w, "I8")
 
-	w = checkedWorld(4)
-	w.log.keep(&Record{Kind: swim.TransitionSuspected, Subject: "n1", Author: "n0", Incarnation: 1}, Applied)
+	w = checkedWorld(4) // in the log, on accusations that nobody made
+	record(w, []charge{{"n0", "n1"}, {"n2", "n1"}, {"n3", "n1"}})
 	w.log.keep(&Record{Kind: swim.TransitionFailed, Subject: "n1", Author: "n0", Incarnation: 1}, Applied)
 	wantBreach(t, w, "I8")
 }

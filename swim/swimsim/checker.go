@@ -15,7 +15,7 @@ type checker struct {
 	err     error
 	highest map[swim.ID]uint64             // incarnation that the owner itself has claimed, over all lives
 	views   []map[swim.ID]claim            // by member: what its present life holds
-	accused map[accusation]bool            // who has accused whom, ever
+	said    evidence                       // who has accused and convicted whom
 	nodes   map[swim.ID]*checkedNode       // the log, folded again by simpler rules
 	window  []struct{ second, sent int64 } // by member: datagrams in the running second
 	ticks   []struct {                     // by member: steps at one instant
@@ -27,11 +27,6 @@ type checker struct {
 type claim struct {
 	incarnation uint64
 	state       swim.State
-}
-
-type accusation struct {
-	by, subject swim.ID
-	incarnation uint64
 }
 
 type checkedNode struct {
@@ -49,7 +44,7 @@ const (
 )
 
 func newChecker(w *World) *checker {
-	return &checker{world: w, highest: map[swim.ID]uint64{}, accused: map[accusation]bool{}, nodes: map[swim.ID]*checkedNode{}}
+	return &checker{world: w, highest: map[swim.ID]uint64{}, said: newEvidence(), nodes: map[swim.ID]*checkedNode{}}
 }
 
 func (c *checker) fail(invariant, format string, args ...any) {
@@ -94,7 +89,7 @@ func (c *checker) member(by *Member, row *swim.Member) {
 
 func (c *checker) forgot(by *Member, row *swim.Member) { delete(c.views[by.index], row.ID) }
 
-// transition checks that accusations are remembered and that a verdict stands on enough of them.
+// transition remembers accusations, and checks that a verdict stands on enough of them.
 func (c *checker) transition(by *Member, t *swim.Transition) {
 	if t.Own && t.Author != by.ID {
 		c.fail("I3", "%s speaks as %s", by.ID, t.Author)
@@ -104,36 +99,14 @@ func (c *checker) transition(by *Member, t *swim.Transition) {
 		if t.Subject == by.ID {
 			c.fail("I7", "%s accuses itself", by.ID)
 		}
-		c.accused[accusation{by.ID, t.Subject, t.Incarnation}] = true
-	case t.Kind == swim.TransitionFailed && t.Author == by.ID && t.Evidence.Reason == swim.ReasonTimeOver:
+		c.said.accuses(by.ID, episode{t.Subject, t.Incarnation})
+	case t.Kind == swim.TransitionFailed && t.Evidence.Reason == swim.ReasonTold:
+		c.told(by, t)
+	case t.Kind == swim.TransitionFailed:
 		c.verdict(by, t)
 	}
 	if len(t.Evidence.Accusers) > 64 {
 		c.fail("I15", "%s names %d accusers of %s", by.ID, len(t.Evidence.Accusers), t.Subject)
-	}
-}
-
-// verdict checks I8 in the view of who reached it: a quorum of distinct accusers at that incarnation, each of whom did accuse,
-// or is under suspicion itself.
-func (c *checker) verdict(by *Member, t *swim.Transition) {
-	distinct := map[swim.ID]bool{}
-	for _, a := range t.Evidence.Accusers {
-		distinct[a.ID] = true
-		switch {
-		case a.ID == t.Subject:
-			c.fail("I8", "%s counts %s against itself", by.ID, t.Subject)
-		case !a.Implicit && !c.accused[accusation{a.ID, t.Subject, t.Incarnation}]:
-			c.fail("I8", "%s convicts %s@%d by the word of %s, which never said so", by.ID, t.Subject, t.Incarnation, a.ID)
-		}
-	}
-	live := 1 // the subject, which the view no longer counts
-	for _, held := range c.views[by.index] {
-		if held.state.Live() {
-			live++
-		}
-	}
-	if want := swim.Quorum(live); len(distinct) < want {
-		c.fail("I8", "%s convicts %s@%d on %d accusers of %d", by.ID, t.Subject, t.Incarnation, len(distinct), want)
 	}
 }
 
@@ -166,7 +139,6 @@ func (c *checker) stepped(m *Member, effects int) {
 }
 
 // recorded checks a record in the log: a legal path a node (I5, I6), raised by its owner alone (I7), failed by a quorum (I8).
-// Implicit accusers are judged by the log's own rule, so only verdicts without any are counted here.
 func (c *checker) recorded(r *Record) {
 	n := c.nodes[r.Subject]
 	if n == nil {
@@ -199,18 +171,4 @@ func (c *checker) recorded(r *Record) {
 		c.fail("I5", "record %d: %v of %s@%d after %v@%d", r.Position, r.Kind, r.Subject, r.Incarnation, n.state, n.incarnation)
 	}
 	n.claim = next
-}
-
-// convicted checks I8 in the log.
-func (c *checker) convicted(r *Record, n *checkedNode) {
-	live := 0
-	for _, other := range c.nodes {
-		if other.state.Live() {
-			live++
-		}
-	}
-	implicit := slices.ContainsFunc(r.Accusers, func(a swim.Accuser) bool { return a.Implicit })
-	if want := swim.Quorum(live); len(n.accusers) < want && !implicit {
-		c.fail("I8", "record %d: %s@%d failed on %d accusers of %d", r.Position, r.Subject, r.Incarnation, len(n.accusers), want)
-	}
 }

@@ -90,7 +90,7 @@ type trial struct {
 	out     Outcome
 	faulty  map[swim.ID]bool // what is said of them is not held against anybody
 	victims map[swim.ID]*victim
-	failed  map[accusation]bool // verdicts about others than victims: by is empty
+	failed  map[episode]bool // verdicts about others than victims
 	began   Traffic
 	since   time.Duration
 }
@@ -109,7 +109,7 @@ const settleFor = 20 * time.Second
 func newTrial(s Setup, network Network) *trial {
 	t := &trial{
 		Setup: s, rng: rand.New(rand.NewPCG(s.Seed, 0x747269616c)), faulty: map[swim.ID]bool{},
-		victims: map[swim.ID]*victim{}, failed: map[accusation]bool{},
+		victims: map[swim.ID]*victim{}, failed: map[episode]bool{},
 	}
 	cfg := Config{Seed: s.Seed, Network: network, Node: s.Node, Watch: t.watch}
 	cfg.Node.Strategy = s.Strategy
@@ -146,18 +146,18 @@ func (t *trial) watch(o Observation) {
 		}
 		return
 	}
-	episode := accusation{"", o.Subject, o.Incarnation}
+	of := episode{o.Subject, o.Incarnation}
 	if !faulty {
 		t.out.Views++
 	}
 	switch {
-	case t.failed[episode]:
+	case t.failed[of]:
 	case faulty:
 		t.out.Stalled++
 	default:
 		t.out.Verdicts++
 	}
-	t.failed[episode] = true
+	t.failed[of] = true
 }
 
 // meter starts counting traffic; metered returns what was counted since.
