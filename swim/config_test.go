@@ -3,6 +3,7 @@ package swim
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,8 @@ func TestConfigRefuses(t *testing.T) {
 		"GossipInterval":  func(c *Config) { c.GossipInterval = time.Millisecond },
 		"SyncInterval":    func(c *Config) { c.SyncInterval = time.Millisecond },
 		"RetryInterval":   func(c *Config) { c.RetryInterval = -time.Second },
+		"HealthInterval":  func(c *Config) { c.HealthInterval = time.Millisecond },
+		"PartitionGrace":  func(c *Config) { c.PartitionGrace = 2 * time.Hour },
 	} {
 		cfg := Config{ID: "n1", Addr: testAddr(1)}
 		if err := cfg.Validate(); err != nil {
@@ -43,6 +46,34 @@ func TestConfigRefuses(t *testing.T) {
 		}
 		if _, refused := New(cfg, testEpoch); refused == nil {
 			t.Errorf("%s: New accepted it", field)
+		}
+	}
+}
+
+// TestDefaults: what a member does that is told nothing is a contract, in numbers; so are the bounds that no setting changes.
+func TestDefaults(t *testing.T) {
+	id, addr := ID("n1"), testAddr(1)
+	want := Config{
+		ID: id, Addr: addr, Incarnation: 1,
+		// Requirements 1.5.
+		ProtocolPeriod: 1000 * time.Millisecond, IndirectProbes: 3, AckTimeout: 500 * time.Millisecond, IndirectTimeout: 1000 * time.Millisecond,
+		// Detection rules 1, 3, 6, 9 and 10.
+		Strategy: RingObservers, Rings: 8, AckTimeoutMin: 50 * time.Millisecond, SuspicionMin: 1000 * time.Millisecond,
+		GossipInterval: 200 * time.Millisecond, GossipFanout: 3, GossipFactor: 3, RetryInterval: 5000 * time.Millisecond,
+		// Requirements 1.10 to 1.12.
+		HealthInterval: 5000 * time.Millisecond, PartitionGrace: 5000 * time.Millisecond, SyncInterval: 60_000 * time.Millisecond,
+	}
+	if got := (Config{ID: id, Addr: addr}).withDefaults(); !reflect.DeepEqual(got, want) {
+		t.Errorf("told nothing, a member takes\n%+v, want\n%+v", got, want)
+	}
+	for name, c := range map[string][2]int{
+		"1.3: updates a block":              {UpdatesMax, 20},
+		"1.3: bytes of a block":             {UpdateBytesMax, 4096},
+		"1.9: φ of a report":                {PhiThreshold, 8},
+		"1.14: milliseconds of a departure": {int(LeaveWait.Milliseconds()), 5000},
+	} {
+		if c[0] != c[1] {
+			t.Errorf("requirements %s: %d, want %d", name, c[0], c[1])
 		}
 	}
 }

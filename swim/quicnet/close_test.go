@@ -75,7 +75,7 @@ func TestCloseDuringDialAndExchange(t *testing.T) {
 		if err := a.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if took := time.Since(begin); took > closeMax {
+		if took := time.Since(begin); took > 2*time.Second {
 			t.Errorf("Close took %v", took)
 		}
 		for range 2 {
@@ -113,7 +113,7 @@ func TestNoHandlerCallAfterClose(t *testing.T) {
 	}
 }
 
-// TestCloseIsBounded: a handler that hangs is named, and everything else is released.
+// TestCloseIsBounded: a handler that hangs is named, and everything else is released, within two seconds (requirements 1.14).
 func TestCloseIsBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *wire, c *cluster) {
 		b := w.member(c, "b", 2)
@@ -134,7 +134,7 @@ func TestCloseIsBounded(t *testing.T) {
 		if err := a.Close(t.Context()); err == nil {
 			t.Error("Close claims that no handler is running")
 		}
-		if took := time.Since(begin); took > closeMax {
+		if took := time.Since(begin); took > 2*time.Second {
 			t.Errorf("Close took %v", took)
 		}
 		close(stuck)
