@@ -22,6 +22,8 @@ type socket struct {
 	batch   *ipv4.PacketConn
 	raw     syscall.RawConn
 	refused chan<- netip.AddrPort // a full channel drops: the next packet brings the next message
+
+	write func(b, oob []byte, to netip.AddrPort) (n, oobn int, err error) // the UDPConn's
 }
 
 // watchErrors wraps conn. Addresses that the network calls unreachable are sent to refused.
@@ -41,7 +43,9 @@ func watchErrors(conn *net.UDPConn, refused chan<- netip.AddrPort) (net.PacketCo
 	if v4 != nil && v6 != nil { // one of them always fails on a socket of one family
 		return nil, errors.Join(v4, v6)
 	}
-	return &socket{UDPConn: conn, batch: ipv4.NewPacketConn(conn), raw: raw, refused: refused}, nil
+	return &socket{
+		UDPConn: conn, batch: ipv4.NewPacketConn(conn), raw: raw, refused: refused, write: conn.WriteMsgUDPAddrPort,
+	}, nil
 }
 
 // ReadBatch is what quic-go reads with.
@@ -57,17 +61,32 @@ func (s *socket) ReadBatch(messages []ipv4.Message, flags int) (int, error) {
 
 // WriteMsgUDP is what quic-go writes with.
 func (s *socket) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
-	// Each failed write takes one pending error off, so the second try nearly always goes out. If not, the packet counts as
-	// lost on the way: for QUIC an error would be the end of the connection.
+	// Each failed write takes one pending error off, so the second try nearly always goes out. If not, or if this very packet
+	// may not leave the host, it counts as lost on the way: for QUIC an error would be the end of the connection.
 	to := addr.AddrPort()
 	for range 3 {
-		n, oobn, err = s.UDPConn.WriteMsgUDPAddrPort(b, oob, to)
-		if err == nil || !aboutEarlierPacket(err) {
+		n, oobn, err = s.write(b, oob, to)
+		if err == nil || !aboutEarlierPacket(err) && !aboutThisPacket(err) {
 			return n, oobn, err
 		}
 		s.drain()
 	}
 	return len(b), len(oob), nil
+}
+
+// aboutThisPacket reports whether err says that the host itself keeps a packet back, and nothing of the socket: a full queue
+// or no memory, a firewall's rule, an interface that is down. Without IP_RECVERR, Linux would not even tell of a full queue.
+func aboutThisPacket(err error) bool {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return false
+	}
+	switch errno {
+	case unix.ENOBUFS, unix.ENOMEM, unix.EPERM, unix.ENETDOWN:
+		return true
+	default:
+		return false
+	}
 }
 
 // aboutEarlierPacket reports whether err is one that ICMP messages turn into.
