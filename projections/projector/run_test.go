@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -231,4 +232,34 @@ func TestBehindIsCountedAndNotReady(t *testing.T) {
 	close(log.gate)
 	p.reach(3)
 	until(t, "live", func() bool { s := p.Status(); return s.Ready && s.Lag == projector.Lag{} })
+}
+
+// lagging is a log whose new leader knows of fewer events than were read, while behind says so.
+type lagging struct {
+	*tape
+	behind atomic.Uint64
+}
+
+func (l *lagging) Info(ctx context.Context) (events.Info, error) {
+	info, err := l.tape.Info(ctx)
+	info.Last -= min(info.Last, l.behind.Load())
+	return info, err
+}
+
+// A leader that has yet to catch up is a log that does not answer for a while, and no reason to stop.
+func TestLogThatSaysTooLittleIsWaitedFor(t *testing.T) {
+	log := &lagging{tape: newTape(t)}
+	p := start(t, projector.Config{Log: log})
+	p.reach(log.joins("n1", "n2", "n3"))
+	until(t, "ready", func() bool { return p.Status().Ready })
+	for _, behind := range []uint64{1, 3} { // one event, and all of them
+		log.behind.Store(behind)
+		until(t, "said, or stopped", func() bool { s := p.Status(); return s.LogError != nil || s.Stopped != nil })
+		if s := p.Status(); !errors.Is(s.LogError, events.ErrUnavailable) || s.Stopped != nil || !s.Ready || s.Position != 3 {
+			t.Fatalf("%d behind: %+v", behind, s)
+		}
+		log.behind.Store(0)
+		until(t, "fresh", func() bool { s := p.Status(); return s.LogError == nil && s.Lag.Seconds == 0 })
+	}
+	p.reach(log.joins("n4"))
 }

@@ -144,9 +144,9 @@ func (p *Projector) beat(ctx context.Context) error {
 	asked := p.ask()
 	info, err := p.cfg.Log.Info(limited)
 	if err == nil {
-		return p.checkInfo(info, asked)
+		err = p.checkInfo(info, asked)
 	}
-	if fatal(err) {
+	if err == nil || fatal(err) {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -157,7 +157,7 @@ func (p *Projector) beat(ctx context.Context) error {
 	p.pulse.err = err
 	p.mu.Unlock()
 	if first {
-		p.log.Warn("the log does not answer; the views stay as they are", "error", err)
+		p.log.Warn("the log gives no answer to go by; the views stay as they are", "error", err)
 	}
 	return nil
 }
