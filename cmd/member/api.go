@@ -198,7 +198,7 @@ func (p problem) err() error {
 	case "no-such-node", "no-such-group", "no-match":
 		return cli.Errorf(cli.ErrNotFound, "%s", text)
 	case "history-incomplete", "position-not-reached", "in-the-future", "too-far", "not-ready", "stopped",
-		"log-replaced":
+		"log-replaced", "log-behind":
 		return cli.Errorf(cli.ErrStale, "%s", text)
 	case "timeout":
 		return cli.Errorf(cli.ErrTimeout, "%s", text)

@@ -67,7 +67,7 @@ func (a *api) problemOf(ctx context.Context, err error) *problem {
 	case errors.Is(err, projector.ErrTooFar):
 		return problemf(http.StatusBadRequest, "too-far", "That instant is too far from any snapshot",
 			"%v; ask for a later one", err)
-	case errors.Is(err, projector.ErrStopped), errors.Is(err, projector.ErrSlow):
+	case errors.Is(err, projector.ErrStopped), errors.Is(err, projector.ErrSlow), errors.Is(err, events.ErrReplaced):
 		return problemf(http.StatusServiceUnavailable, "stopped", "The views are not kept up to date",
 			"%v; see /v1/projections", err)
 	case errors.Is(err, events.ErrUnavailable):

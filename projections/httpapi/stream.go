@@ -90,11 +90,23 @@ func (a *api) streamFrom(r *http.Request) (uint64, error) {
 		return 0, problemf(http.StatusBadRequest, "bad-last-event-id", "Last-Event-ID cannot be read",
 			"%.40q is not a position; send the id of the last event that was seen, or leave the header out", last)
 	}
-	// The views may be behind; the log is not. While it does not answer nobody can tell, and nothing is passed over either.
-	if info, err := a.p.Log().Info(ctx); err == nil && n > info.Last {
-		return 0, replaced("it ends at position %d, before %d, which was read", info.Last, n)
+	return n + 1, a.reaches(ctx, n, log)
+}
+
+// reaches refuses a position that was read if neither the log nor the views have it: for good, unless the client read it in the
+// log that is called log, and that is this one, whose leader may have yet to catch up. While the log does not answer nobody can
+// tell, and nothing is passed over either.
+func (a *api) reaches(ctx context.Context, read uint64, log string) error {
+	info, err := a.p.Log().Info(ctx)
+	last := max(info.Last, a.p.Position())
+	switch {
+	case err != nil || read <= last:
+		return nil
+	case log != "" && log == info.Identity:
+		return problemf(http.StatusServiceUnavailable, "log-behind", "The log is not that far yet",
+			"it ends at position %d, before %d, which was read: its leader may have yet to catch up; try again", last, read).again()
 	}
-	return n + 1, nil
+	return replaced("it ends at position %d, before %d, which was read", last, read)
 }
 
 func replaced(format string, args ...any) *problem {

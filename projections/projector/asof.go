@@ -73,7 +73,7 @@ func (p *Projector) foldPast(ctx context.Context, at At, before *projections.Vie
 	case <-ctx.Done():
 		return nil, false, context.Cause(ctx)
 	}
-	info, err := p.cfg.Log.Info(ctx)
+	info, err := p.info(ctx)
 	if err != nil {
 		return nil, false, err
 	}

@@ -202,6 +202,16 @@ func (p *Projector) compare(info events.Info) error {
 	return nil
 }
 
+// info is what the log says of itself, and that it reaches at least as far as the views: a leader that has just been chosen may
+// not have caught up with what was read.
+func (p *Projector) info(ctx context.Context) (events.Info, error) {
+	info, err := p.cfg.Log.Info(ctx)
+	if err == nil {
+		info.Last = max(info.Last, p.position())
+	}
+	return info, err
+}
+
 // advise adds to an error that says that the log was replaced what to do about it.
 func (p *Projector) advise(err error) error {
 	if errors.Is(err, events.ErrReplaced) {

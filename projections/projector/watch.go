@@ -237,7 +237,7 @@ func (p *Projector) From(ctx context.Context, at At) (uint64, error) {
 	if at.Time.IsZero() {
 		return at.Position, nil
 	}
-	info, err := p.cfg.Log.Info(ctx)
+	info, err := p.info(ctx)
 	if err != nil {
 		return 0, err
 	}
