@@ -131,6 +131,11 @@ func (t *Timeline) Moment(at time.Time) time.Time {
 	return time.UnixMilli(int64(t.clock)).UTC()
 }
 
+// Clock is the latest that the log's clock showed to the timeline, or up to a millisecond later: no event was accepted after it.
+func (t *Timeline) Clock() time.Time {
+	return time.UnixMilli(int64(t.clock)).UTC().Add(time.Millisecond - 1)
+}
+
 // Account returns the account of node id as of an instant, see Moment.
 func (t *Timeline) Account(id string, at time.Time) (Account, bool) {
 	k, ok := t.tracks.get(id)

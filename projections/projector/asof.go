@@ -26,7 +26,8 @@ var (
 	ErrTooFar = errors.New("too far back")    // more than AsOfMax events would have to be read
 )
 
-// At is an instant in the life of a log: a position, or, when that is 0, a time by the log's clock.
+// At is an instant in the life of a log: a position, or, when that is 0, a time by the log's clock. What belongs to a time is
+// every event before the first that was stored after it. Where the clock was set back, some behind that one were stored before.
 type At struct {
 	Position uint64
 	Time     time.Time
@@ -38,6 +39,15 @@ func (a At) before(rec events.Recorded) bool {
 		return a.Position < rec.Position
 	}
 	return rec.Stored.After(a.Time)
+}
+
+// within reports whether every event in the views belongs to the instant. It says no where the last of them is so close to the
+// time that the views cannot tell.
+func (a At) within(v *projections.Views) bool {
+	if a.Position > 0 {
+		return v.Position() <= a.Position
+	}
+	return !v.Timeline.Clock().After(a.Time)
 }
 
 func (a At) String() string {
@@ -201,7 +211,8 @@ func (p *Projector) storedBefore(ctx context.Context, info events.Info, at At, k
 	return views
 }
 
-// newestBefore reads the first of found, newest first, that the instant does not precede; nil when there is none.
+// newestBefore reads the first of found, newest first, that the instant does not precede; nil when there is none. Names tell the
+// time of the last event only: where the clock was set back, more is read than can be used.
 func (p *Projector) newestBefore(ctx context.Context, identity string, at At, found []kept) *projections.Views {
 	for _, k := range found {
 		if at.before(events.Recorded{Position: k.position, Stored: k.stored}) {
@@ -211,7 +222,7 @@ func (p *Projector) newestBefore(ctx context.Context, identity string, at At, fo
 		switch {
 		case err != nil:
 			p.setAside(ctx, k, err)
-		case head.Identity == identity:
+		case head.Identity == identity && at.within(views):
 			return views
 		}
 	}

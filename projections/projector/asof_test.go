@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -205,5 +206,66 @@ func TestAsOfForgetsWhatASkipChanged(t *testing.T) {
 	}
 	if !before || parked() {
 		t.Errorf("parked before the skip: %v, after it: %v", before, parked())
+	}
+}
+
+// clocked is a log whose clock says what it is told: of event n, the n-th of its times.
+type clocked struct {
+	*tape
+	stored []time.Time
+}
+
+func (l *clocked) Subscribe(ctx context.Context, filter events.Filter, from events.From) seq {
+	return func(yield func(events.Recorded, error) bool) {
+		from.Seen = events.Mark{} // which would be by this clock
+		for rec, err := range l.tape.Subscribe(ctx, filter, from) {
+			rec.Stored = l.stored[rec.Position-1]
+			if !yield(rec, err) {
+				return
+			}
+		}
+	}
+}
+
+// I9: as of a time means up to the first event stored behind it, also where the log's clock was set back, whatever was asked for
+// before and whatever lies in the store.
+func TestI9AsOfATimeWhereTheClockWasSetBack(t *testing.T) {
+	log := &clocked{tape: newTape(t)}
+	base := time.Now().Add(-time.Hour)
+	after := func(d time.Duration) projector.At { return projector.At{Time: base.Add(d)} }
+	for _, d := range []time.Duration{0, 10, 4, 20} {
+		log.stored = append(log.stored, base.Add(d*time.Second))
+	}
+	last := log.joins("n1", "n2", "n3", "n4")
+	dir := t.TempDir()
+	first := start(t, projector.Config{Log: log, Dir: dir, CheckpointEvery: 1})
+	first.reach(last)
+	for position := uint64(1); position <= last; position++ { // each leaves a checkpoint
+		if _, err := first.AsOf(t.Context(), projector.At{Position: position}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "written down", func() bool { return count(t, dir, ".checkpoint") == int(last) })
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for name, cfg := range map[string]projector.Config{"no store": {Log: log}, "checkpoints": {Log: log, Dir: dir, CheckpointEvery: 1}} {
+		for _, asked := range []projector.At{{}, {Position: 3}, {Position: 2}, after(12 * time.Second), after(10 * time.Second)} {
+			t.Run(fmt.Sprintf("%s, %v was asked for", name, asked), func(t *testing.T) {
+				p := start(t, cfg)
+				p.reach(last)
+				if (asked != projector.At{}) {
+					if _, err := p.AsOf(t.Context(), asked); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for d, want := range map[time.Duration]uint64{-1: 0, 0: 1, 4: 1, 5: 1, 9: 1, 10: 3, 15: 3, 20: 4, 25: 4} {
+					views, err := p.AsOf(t.Context(), after(d*time.Second))
+					if err != nil || views.Position() != want {
+						t.Fatalf("%d s: at %d, want %d, %v", d, views.Position(), want, err)
+					}
+				}
+			})
+		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 
-	"rollcall/events"
 	"rollcall/projections"
 )
 
@@ -86,7 +85,7 @@ func (c *past) look(at At, edited uint64) (found, before *projections.Views, oth
 		case v.at == at || at.Position > 0 && v.Position() == at.Position:
 			c.use(i)
 			return v.Views, nil, nil, nil
-		case at.before(events.Recorded{Position: v.Position(), Stored: v.Stored()}):
+		case !at.within(v.Views):
 		case nearest < 0 || v.Position() > c.list[nearest].Position():
 			nearest = i
 		}
