@@ -108,7 +108,7 @@ func printCrash(row func(string, func(result) string), of func(result) crashRows
 	})
 	row("  crash to first told by the transport", func(r result) string { return of(r).Told.among(of(r)) })
 	row("  told to first suspicion", func(r result) string { return of(r).AfterTold.among(of(r)) })
-	row("  crash to first suspicion", func(r result) string { return of(r).Suspected.String() })
+	row("  crash to first suspicion", func(r result) string { return of(r).Suspected.among(of(r)) })
 	row("  crash to first verdict", func(r result) string { return of(r).Failed.String() })
 	row("  crash to failed everywhere", func(r result) string { return of(r).Everywhere.String() })
 	row("  longest that the process stood still", func(r result) string { return of(r).Late.String() })
