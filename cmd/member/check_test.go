@@ -49,19 +49,9 @@ func eventuallyStatus(t *testing.T, api, command string, want int) {
 
 func TestPausedViewsAreStale(t *testing.T) {
 	_, api := serve(t, story())
-	turn := func(action string) {
-		response, err := http.Post(api+"/v1/projections/registry/"+action, "", http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response.Body.Close()
-		if response.StatusCode != http.StatusOK {
-			t.Fatalf("%s: %s", action, response.Status)
-		}
-	}
-	turn("pause")
+	turn(t, api, "pause")
 	stale(t, api, "the projector is paused at position 7 of 7")
-	turn("resume")
+	turn(t, api, "resume")
 	eventuallyStatus(t, api, "check", cli.ExitOK)
 	eventuallyStatus(t, api, "status", cli.ExitOK)
 }

@@ -42,6 +42,10 @@ reaches back to --from.`,
 	from := instantVar(cmd, "from", "the earlier instant: "+instantForms+" (required)")
 	to := instantVar(cmd, "to", "the later instant, in the same forms; now when it is not given")
 	require(cmd, "from")
+	instead(cmd, map[string]string{
+		"at":    "--from and --to name the two instants",
+		"watch": "member list --watch prints who changes, as it happens, and member events --watch what happens",
+	})
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := q.client()
 		if err != nil {

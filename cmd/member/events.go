@@ -32,9 +32,11 @@ type event struct {
 		Subject string `json:"subject"`
 		Time    string `json:"time"`
 		Data    struct {
-			Author      string          `json:"author"`
-			Incarnation uint64          `json:"incarnation"`
-			Evidence    json.RawMessage `json:"evidence"`
+			Author      string            `json:"author"`
+			Incarnation uint64            `json:"incarnation"`
+			Address     string            `json:"address"`
+			Tags        map[string]string `json:"tags"`
+			Evidence    json.RawMessage   `json:"evidence"`
 		} `json:"data"`
 	} `json:"event"`
 
@@ -44,7 +46,7 @@ type event struct {
 // outcome is what the log's history made of an event.
 type outcome struct {
 	Result string `json:"result"`
-	Reason string `json:"reason"`
+	Reason string `json:"reason,omitempty"`
 	Before string `json:"before"`
 	After  string `json:"after"`
 }
@@ -69,12 +71,13 @@ func newEvents() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Print what happened, in the order of the log",
-		Long: `Print the events of the log in their order, the whole of it unless --from or --limit say otherwise. With --watch, go
+		Long: `Print the events of the log in their order, the whole of it unless --from, --at or --limit say otherwise. With --watch, go
 on with what happens: from --from on, or from now; a lost connection is resumed without a gap or a repetition.
 
 With -o json, a line is one event: its position, what became of it, and the CloudEvent.`,
-		Example: "  member events --node n3\n  member events --watch --kind failed -o json",
-		Args:    cli.Args(),
+		Example: "  member events --node n3\n  member events --watch --kind failed -o json\n" +
+			"  member events --from -2h --at -1h",
+		Args: cli.Args(),
 	}
 	q := questionFlags(cmd)
 	from := instantVar(cmd, "from", "first to print: "+instantForms)
@@ -83,7 +86,8 @@ With -o json, a line is one event: its position, what became of it, and the Clou
 	author := cmd.Flags().String("author", "", "only events by this node `ID`")
 	group := cmd.Flags().String("group", "", "only events of this assignment `GROUP`")
 	kind := cmd.Flags().String("kind", "", "only events of this `KIND`")
-	watch := cmd.Flags().BoolP("watch", "w", false, "go on with what happens, until interrupted")
+	at := instantVar(cmd, "at", "last to print: as of "+instantForms)
+	watch := watchFlag(cmd)
 	cmd.MarkFlagsMutuallyExclusive("node", "group")
 	completeBy(cmd, "node", q.completeNodes)
 	completeBy(cmd, "author", q.completeNodes)
@@ -104,7 +108,7 @@ With -o json, a line is one event: its position, what became of it, and the Clou
 		}
 		p := newEventPrinter(cmd.OutOrStdout(), *q.output)
 		if !*watch {
-			return q.printPages(cmd, c, filter, *from, *limit, p)
+			return q.printPages(cmd, c, filter, *from, *at, *limit, p)
 		}
 		return c.watchEvents(cmd, filter, *from, *limit, p)
 	}
@@ -117,12 +121,15 @@ func setUnlessEmpty(query url.Values, name, value string) {
 	}
 }
 
-// printPages prints what the log holds up to where the first page saw it end.
+// printPages prints what the log held at an instant, or up to where the first page saw it end.
 func (q *question) printPages(
-	cmd *cobra.Command, c *client, filter url.Values, from string, limit uint64, p *eventPrinter,
+	cmd *cobra.Command, c *client, filter url.Values, from, at string, limit uint64, p *eventPrinter,
 ) error {
-	printed, next, end := uint64(0), uint64(0), uint64(0)
-	for {
+	end, err := c.asOf(cmd.Context(), at)
+	if err != nil {
+		return err
+	}
+	for printed, next := uint64(0), uint64(0); ; {
 		size := uint64(pageSize)
 		if limit > 0 {
 			size = min(size, limit-printed)
@@ -137,7 +144,7 @@ func (q *question) printPages(
 		if _, err := c.get(cmd.Context(), &page, filter, "v1", "events"); err != nil {
 			return err
 		}
-		if end == 0 {
+		if at == "" && end == 0 {
 			end = page.Position
 		}
 		for _, raw := range page.Events {
@@ -145,7 +152,9 @@ func (q *question) printPages(
 			if err := json.Unmarshal(raw, &e); err != nil {
 				return fmt.Errorf("an event of the answer is not as expected: %w: %s", err, raw)
 			}
-			p.add(e)
+			if e.Position <= end {
+				p.add(e)
+			}
 		}
 		if err := p.flush(); err != nil {
 			return err
@@ -157,6 +166,16 @@ func (q *question) printPages(
 		next = page.Next
 		from = strconv.FormatUint(next, 10)
 	}
+}
+
+// asOf returns the position of the newest event that the log held at an instant; 0 where it held none, and for "".
+func (c *client) asOf(ctx context.Context, at string) (uint64, error) {
+	if at == "" {
+		return 0, nil
+	}
+	var then answer // of what has little to say of itself
+	_, err := c.get(ctx, &then, url.Values{"at": {at}}, "v1", "assignments")
+	return then.Position, err
 }
 
 // watchEvents prints what happens from the instant from on, or from now, until interrupted or limit events are printed.

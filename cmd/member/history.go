@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/url"
 	"strconv"
 
@@ -16,15 +17,17 @@ func init() { register(newHistory) }
 
 // entry is one event of a node's history.
 type entry struct {
-	Position    uint64          `json:"position"`
-	Time        string          `json:"time"`
-	Stored      string          `json:"stored"`
-	Kind        string          `json:"kind"`
-	Author      string          `json:"author"`
-	Incarnation uint64          `json:"incarnation"`
-	ID          string          `json:"id"`
-	Outcome     outcome         `json:"outcome"`
-	Evidence    json.RawMessage `json:"evidence"`
+	Position    uint64            `json:"position"`
+	Time        string            `json:"time"`
+	Stored      string            `json:"stored"`
+	Kind        string            `json:"kind"`
+	Author      string            `json:"author"`
+	Incarnation uint64            `json:"incarnation"`
+	ID          string            `json:"id"`
+	Outcome     outcome           `json:"outcome"`
+	Address     string            `json:"address,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
+	Evidence    json.RawMessage   `json:"evidence,omitempty"`
 }
 
 type history struct {
@@ -43,8 +46,11 @@ func newHistory() *cobra.Command {
 node and one for all of them. It is AVAILABLE while it is alive or suspect, in percent of the time from joining to leaving.
 FALSE suspicions are those that it answered, FLAPS the suspicions and the verdicts that it answered. Half of the failures were
 DETECTED within the time shown, and all in what is AT MOST, counted from when the node was last heard. Exit status 4 says that the
-log no longer reaches back to --from.`,
-		Example: "  member history n3\n  member history n3 --at 2026-03-01T12:00:00Z\n  member history --from -24h",
+log no longer reaches back to --from.
+
+With NODE and --watch, go on with what happens to it, and add nothing up; with -o json, a line then is one event of the history.`,
+		Example: "  member history n3\n  member history n3 --at 2026-03-01T12:00:00Z\n  member history --from -24h\n" +
+			"  member history n3 --from -1h --watch",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -56,9 +62,14 @@ log no longer reaches back to --from.`,
 	at := atFlag(cmd)
 	from := instantVar(cmd, "from", "only what came after this instant: "+instantForms+"; everything when it is not given")
 	to := instantVar(cmd, "to", "the same as --at: the end of what is printed")
+	watch := watchFlag(cmd)
 	cmd.MarkFlagsMutuallyExclusive("at", "to")
+	cmd.MarkFlagsMutuallyExclusive("to", "watch")
 	cmd.ValidArgsFunction = q.completeOneNode
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 && *watch {
+			return cli.Errorf(cli.ErrUsage, "--watch is for the history of one node; member events --watch is for all of them")
+		}
 		c, err := q.client()
 		if err != nil {
 			return err
@@ -76,59 +87,100 @@ log no longer reaches back to --from.`,
 			}
 			return q.judge(r.answer)
 		}
-		var h history
-		raw, err := c.get(cmd.Context(), &h, query, "v1", "nodes", args[0], "history")
-		if err != nil {
-			return err
-		}
-		if err := h.print(cmd, *q.output, raw); err != nil {
-			return err
-		}
-		if h.Older > 0 {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d older events: member events --node %s\n", h.Older, args[0])
-		}
-		return q.judge(h.answer)
+		return q.history(cmd, c, args[0], query, *watch)
 	}
 	return cmd
 }
 
-func (h history) print(cmd *cobra.Command, output cli.Output, raw []byte) error {
-	w := cmd.OutOrStdout()
-	switch output {
-	case cli.OutputJSON:
-		_, err := fmt.Fprintf(w, "%s\n", raw)
+// history prints the history of one node, and with watch what happens to it from there on.
+func (q *question) history(cmd *cobra.Command, c *client, id string, query url.Values, watch bool) error {
+	var h history
+	raw, err := c.get(cmd.Context(), &h, query, "v1", "nodes", id, "history")
+	if err != nil {
 		return err
-	case cli.OutputName:
-		for _, e := range h.History {
-			if _, err := fmt.Fprintln(w, e.ID); err != nil {
-				return err
-			}
+	}
+	if h.Older > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d older events: member events --node %s\n", h.Older, id)
+	}
+	p := newEntryPrinter(cmd.OutOrStdout(), *q.output)
+	if *q.output == cli.OutputJSON && !watch {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", raw)
+	} else {
+		err = p.print(h.History...)
+	}
+	switch {
+	case err != nil:
+		return err
+	case watch:
+		return c.follow(cmd.Context(), cmd.ErrOrStderr(), h.Position+1, url.Values{"node": {id}}, func(e event) error {
+			return p.print(e.entry())
+		})
+	case p.table != nil:
+		if _, err := fmt.Fprintln(cmd.OutOrStdout()); err != nil {
+			return err
 		}
-		return nil
+		h.Report.ID = h.ID
+		if err := printReports(cmd, *q.output, h.Report); err != nil {
+			return err
+		}
 	}
+	return q.judge(h.answer)
+}
+
+// entry is the event as the history of its node shows it.
+func (e event) entry() entry {
+	data := e.Event.Data
+	return entry{
+		Position: e.Position, Time: e.Event.Time, Stored: e.Stored, Kind: e.kind(), Author: data.Author, Incarnation: data.Incarnation,
+		ID: e.Event.ID, Outcome: e.Outcome, Address: data.Address, Tags: data.Tags, Evidence: data.Evidence,
+	}
+}
+
+// entryPrinter prints events of a history.
+type entryPrinter struct {
+	w      io.Writer
+	output cli.Output
+	table  *cli.Table // of the outputs with columns
+}
+
+func newEntryPrinter(w io.Writer, output cli.Output) *entryPrinter {
+	p := &entryPrinter{w: w, output: output}
 	header := []string{"POSITION", "TIME", "KIND", "STATE", "INCARNATION", "AUTHOR", "WHY"}
-	if output == cli.OutputWide {
+	switch output {
+	case cli.OutputWide:
 		header = append(header, "OUTCOME", "STORED", "ID")
+		fallthrough
+	case cli.OutputTable:
+		p.table = cli.NewTable(w, header...)
 	}
-	table := cli.NewTable(w, header...)
-	for _, e := range h.History {
+	return p
+}
+
+func (p *entryPrinter) print(list ...entry) error {
+	for _, e := range list {
 		row := []string{
 			strconv.FormatUint(e.Position, 10), instant(e.Time), e.Kind, e.Outcome.step(),
 			strconv.FormatUint(e.Incarnation, 10), e.Author, why(e.Evidence),
 		}
-		if output == cli.OutputWide {
-			row = append(row, e.Outcome.String(), instant(e.Stored), e.ID)
+		var err error
+		switch p.output {
+		case cli.OutputJSON:
+			err = json.NewEncoder(p.w).Encode(e)
+		case cli.OutputName:
+			_, err = fmt.Fprintln(p.w, e.ID)
+		case cli.OutputWide:
+			p.table.Row(append(row, e.Outcome.String(), instant(e.Stored), e.ID)...)
+		default:
+			p.table.Row(row...)
 		}
-		table.Row(row...)
+		if err != nil {
+			return err
+		}
 	}
-	if err := table.Flush(); err != nil {
-		return err
+	if p.table == nil {
+		return nil
 	}
-	if _, err := fmt.Fprintln(w); err != nil {
-		return err
-	}
-	h.Report.ID = h.ID
-	return printReports(cmd, output, h.Report)
+	return p.table.Flush()
 }
 
 // step is the node's state after the event, and before it where that differs.

@@ -77,7 +77,7 @@ type listing struct {
 	tags        []string
 	at          *string
 	minPosition uint64
-	watch       bool
+	watch       *bool
 }
 
 func listingFlags(cmd *cobra.Command, status []string) *listing {
@@ -86,8 +86,7 @@ func listingFlags(cmd *cobra.Command, status []string) *listing {
 	filterFlags(cmd, &l.status, &l.tags, status)
 	l.at = atFlag(cmd)
 	f.Uint64Var(&l.minPosition, "min-position", 0, "wait until the answer includes this `POSITION` of the log")
-	f.BoolVarP(&l.watch, "watch", "w", false, "go on with what changes, until interrupted")
-	cmd.MarkFlagsMutuallyExclusive("at", "watch")
+	l.watch = watchFlag(cmd)
 	cmd.MarkFlagsMutuallyExclusive("at", "min-position")
 	return l
 }
@@ -125,7 +124,7 @@ func (l *listing) run(cmd *cobra.Command, path string) error {
 		return err
 	}
 	p := newNodePrinter(cmd.OutOrStdout(), *l.q.output)
-	if *l.q.output == cli.OutputJSON && !l.watch {
+	if *l.q.output == cli.OutputJSON && !*l.watch {
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", raw)
 	} else {
 		err = p.print(append(all.Nodes, all.Services...)...)
@@ -133,7 +132,7 @@ func (l *listing) run(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
-	if l.watch {
+	if *l.watch {
 		return c.watchNodes(cmd, path, filter, nil, all.Position+1, p)
 	}
 	return l.q.judge(all.answer)
@@ -174,7 +173,7 @@ func (l *listing) runNamed(cmd *cobra.Command, ids []string) error {
 	if err := p.print(list...); err != nil {
 		return err
 	}
-	if l.watch {
+	if *l.watch {
 		return c.watchNodes(cmd, "nodes", nil, ids, first.Position+1, p)
 	}
 	return l.q.judge(last)

@@ -48,6 +48,7 @@ Strategies: random; round_robin takes turns, remembered by the projector; rendez
 	at := atFlag(cmd)
 	strategy := cmd.Flags().String("strategy", "", "`HOW` to choose: random, round_robin, least_loaded or rendezvous")
 	key := cmd.Flags().String("key", "", "what rendezvous goes by, or the tag that least_loaded goes by")
+	instead(cmd, map[string]string{"watch": "a choice is made once; member services --watch prints who can be called, as it changes"})
 	complete(cmd, "strategy", "random", "round_robin", "least_loaded", "rendezvous")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := q.client()

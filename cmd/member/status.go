@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,39 +50,82 @@ func newStatus() *cobra.Command {
 		Short: "Print how far a projector has come, and how many nodes are in which state",
 		Long: `Print how far a projector has come, and how many nodes are in which state. The exit status is 4 when its views are
 not up to date: it is still catching up or paused, has stopped, cannot read its log, or is further behind it than
---max-lag. A node about which an event cannot be read is named on standard error.`,
-		Args: cli.Args(),
+--max-lag. A node about which an event cannot be read is named on standard error. With --watch, print that again whenever it
+changes, seen within a second; the exit status is then that of the newest answer.
+
+With --at, print how many nodes were in which state then, and of the projector nothing.`,
+		Example: "  member status -o wide\n  member status --watch\n  member status --at -1h",
+		Args:    cli.Args(),
 	}
 	q := questionFlagsWithin(cmd, lagTolerated)
+	at := atFlag(cmd)
+	watch := watchFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := q.client()
 		if err != nil {
 			return err
 		}
-		s, err := c.status(cmd.Context())
-		if err != nil {
-			return err
-		}
-		var all struct{ Nodes []node }
-		if _, err := c.get(cmd.Context(), &all, nil, "v1", "nodes"); err != nil {
-			return err
-		}
-		s.Nodes = map[string]int{"alive": 0, "suspect": 0, "failed": 0, "left": 0}
-		for _, n := range all.Nodes {
-			s.Nodes[n.State]++
-		}
-		if err := s.print(cmd, *q.output); err != nil {
-			return err
-		}
-		for _, p := range s.Parked {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s is parked at position %d: %s\n", p.Node, p.Position, p.Reason)
-		}
-		if err := s.judge(); err != nil {
-			return err
-		}
-		return q.judge(s.answer)
+		wide := *q.output == cli.OutputWide
+		return q.tell(cmd, *watch, func(ctx context.Context) (finding, error) {
+			if *at != "" {
+				past, err := c.census(ctx, *at)
+				return past.finding(), err
+			}
+			s, err := c.status(ctx)
+			if err != nil {
+				return finding{}, err
+			}
+			all, err := c.census(ctx, "")
+			if err != nil {
+				return finding{}, err
+			}
+			s.Nodes = all.Nodes
+			return s.finding(wide, cmp.Or(s.judge(), q.judge(s.answer))), nil
+		})
 	}
 	return cmd
+}
+
+// census is how many nodes are in which state, now or as of an instant.
+type census struct {
+	answer
+	Nodes map[string]int `json:"nodes"`
+}
+
+func (c *client) census(ctx context.Context, at string) (census, error) {
+	query := url.Values{}
+	setUnlessEmpty(query, "at", at)
+	var all struct {
+		answer
+		Nodes []node
+	}
+	if _, err := c.get(ctx, &all, query, "v1", "nodes"); err != nil {
+		return census{}, err
+	}
+	out := census{answer: all.answer, Nodes: map[string]int{"alive": 0, "suspect": 0, "failed": 0, "left": 0}}
+	for _, n := range all.Nodes {
+		out.Nodes[n.State]++
+	}
+	return out, nil
+}
+
+func (c census) finding() finding {
+	return finding{
+		header: append([]string{"CLUSTER", "POSITION", "TIME"}, countHeader...),
+		row:    append([]string{c.Cluster, strconv.FormatUint(c.Position, 10), instant(c.Time)}, counts(c.Nodes)...),
+		names:  []string{c.Cluster}, value: c,
+	}
+}
+
+var countHeader = []string{"ALIVE", "SUSPECT", "FAILED", "LEFT"}
+
+// counts are the cells under countHeader.
+func counts(nodes map[string]int) []string {
+	var cells []string
+	for _, state := range countHeader {
+		cells = append(cells, strconv.Itoa(nodes[strings.ToLower(state)]))
+	}
+	return cells
 }
 
 // status asks how the projector is doing; Nodes is left empty.
@@ -106,28 +151,22 @@ func (s status) judge() error {
 	}
 }
 
-func (s status) print(cmd *cobra.Command, output cli.Output) error {
-	w := cmd.OutOrStdout()
-	switch output {
-	case cli.OutputJSON:
-		return json.NewEncoder(w).Encode(s)
-	case cli.OutputName:
-		_, err := fmt.Fprintln(w, s.Cluster)
-		return err
+func (s status) finding(wide bool, meaning error) finding {
+	position := strconv.FormatUint(s.Position, 10)
+	lag := time.Duration(s.Lag.Seconds * float64(time.Second)).Round(time.Millisecond).String()
+	f := finding{
+		header: append([]string{"CLUSTER", "STATE", "POSITION", "BEHIND", "LAG"}, countHeader...),
+		row:    append([]string{s.Cluster, s.State, position, strconv.FormatUint(s.Lag.Events, 10), lag}, counts(s.Nodes)...),
+		names:  []string{s.Cluster}, value: s, meaning: meaning,
 	}
-	header := []string{"CLUSTER", "STATE", "POSITION", "BEHIND", "LAG", "ALIVE", "SUSPECT", "FAILED", "LEFT"}
-	row := []string{
-		s.Cluster, s.State, strconv.FormatUint(s.Position, 10), strconv.FormatUint(s.Lag.Events, 10),
-		time.Duration(s.Lag.Seconds * float64(time.Second)).Round(time.Millisecond).String(),
+	if wide {
+		f.header = append(f.header, "PARKED", "REJECTED", "LOG", "VERSION")
+		f.row = append(f.row,
+			strconv.Itoa(len(s.Parked)), strconv.FormatUint(s.Rejected.Total, 10), s.Log.Identity, s.Version)
 	}
-	for _, state := range []string{"alive", "suspect", "failed", "left"} {
-		row = append(row, strconv.Itoa(s.Nodes[state]))
+	for _, p := range s.Parked {
+		f.notes = append(f.notes, fmt.Sprintf("%s is parked at position %d: %s", p.Node, p.Position, p.Reason))
 	}
-	if output == cli.OutputWide {
-		header = append(header, "PARKED", "REJECTED", "LOG", "VERSION")
-		row = append(row, strconv.Itoa(len(s.Parked)), strconv.FormatUint(s.Rejected.Total, 10), s.Log.Identity, s.Version)
-	}
-	table := cli.NewTable(w, header...)
-	table.Row(row...)
-	return table.Flush()
+	f.gist = fmt.Sprint(s.State, s.Stopped, s.Log.Error, s.Log.Identity, s.Version, s.Position, s.Nodes, s.Rejected.Total, f.notes, cli.ExitCode(meaning))
+	return f
 }

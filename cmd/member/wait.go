@@ -31,6 +31,10 @@ status 5 says that it was not so within --timeout.`,
 	completeBy(cmd, "node", q.completeNodes)
 	cmd.ValidArgsFunction = q.completeOneNode
 	complete(cmd, "state", "alive", "suspect", "failed", "left")
+	instead(cmd, map[string]string{
+		"at":    "it waits for what is to come; member check NODE --at says what was",
+		"watch": "it ends when the node is so; member list NODE --watch goes on",
+	})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if (len(args) == 1) == (*id != "") {
 			return cli.Errorf(cli.ErrUsage, "name one node to wait for: member wait NODE")

@@ -37,16 +37,29 @@ func start(t *testing.T, args ...string) *program {
 	}}
 }
 
-// wantLine reads the next line, which must have these words in it, in order.
+// wantLine reads the next line, which must begin with these words.
 func (p *program) wantLine(words ...string) {
+	p.t.Helper()
+	if got := strings.Fields(p.next()); strings.Join(got[:min(len(got), len(words))], " ") != strings.Join(words, " ") {
+		p.t.Fatalf("line %q, want it to begin with %q", p.lines.Text(), words)
+	}
+}
+
+// wantPrefix reads the next line, which must begin with this text.
+func (p *program) wantPrefix(prefix string) {
+	p.t.Helper()
+	if got := p.next(); !strings.HasPrefix(got, prefix) {
+		p.t.Fatalf("line %q, want it to begin with %q", got, prefix)
+	}
+}
+
+func (p *program) next() string {
 	p.t.Helper()
 	if !p.lines.Scan() {
 		status, stderr := p.stop()
 		p.t.Fatalf("output ended, status %d: %s", status, stderr)
 	}
-	if got := strings.Fields(p.lines.Text()); strings.Join(got[:min(len(got), len(words))], " ") != strings.Join(words, " ") {
-		p.t.Fatalf("line %q, want it to begin with %q", p.lines.Text(), words)
-	}
+	return p.lines.Text()
 }
 
 // say appends an event that follows the story.
