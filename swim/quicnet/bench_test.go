@@ -35,31 +35,31 @@ func (*echo) HandleExchange(_ context.Context, _ swim.ID, _ netip.AddrPort, requ
 
 func (*echo) HandleDown(swim.ID, netip.AddrPort, swim.Down) {}
 
-func pair(b *testing.B) (near, far *echo) {
-	b.Helper()
+func pair(tb testing.TB) (near, far *echo) {
+	tb.Helper()
 	ca, err := certs.NewCA("bench", time.Now(), 0)
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	near, far = &echo{arrived: make(chan []byte, 1)}, &echo{}
-	near.start(b, ca, "near")
-	far.start(b, ca, "far")
+	near.start(tb, ca, "near")
+	far.start(tb, ca, "far")
 	return near, far
 }
 
-// start begins to listen, until the benchmark ends.
-func (e *echo) start(b *testing.B, ca *certs.CA, id swim.ID) {
-	b.Helper()
+// start begins to listen, until the test or benchmark ends.
+func (e *echo) start(tb testing.TB, ca *certs.CA, id swim.ID) {
+	tb.Helper()
 	identity, err := ca.Identity(string(id), time.Now(), 0)
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	e.transport, err = Listen(Config{Cluster: "bench", ID: id, Bind: anyPort, Credentials: identity})
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	e.transport.Serve(e)
-	b.Cleanup(func() { _ = e.transport.Close(context.Background()) })
+	tb.Cleanup(func() { _ = e.transport.Close(context.Background()) })
 }
 
 // BenchmarkPingPong is a ping and its ack over a warm connection. allocs/op counts both ends.

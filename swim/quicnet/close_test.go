@@ -121,7 +121,7 @@ func TestCloseIsBounded(t *testing.T) {
 		config := c.config("a")
 		config.Limits = config.Limits.withDefaults()
 		e := w.plug(netip.MustParseAddrPort("10.0.0.1:7946"))
-		a, err := listenOn(config, e, e.refused)
+		a, err := listenOn(config, e, e.refused, e.screen.stats)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,7 +26,7 @@ type Config struct {
 	// OnConflict, if set, is called when another process proves to have this member's own id, with the address it was
 	// seen at. It must not block.
 	OnConflict func(addr netip.AddrPort)
-	Logger     *slog.Logger // nil discards
+	Logger     *slog.Logger // nil discards; one that takes debug records has a price, see [Stats]
 
 	tetherPause    time.Duration // tests have less patience; 0 means tetherPauseMin
 	handshakeLimit time.Duration // and busy machines need more; 0 means handshakeMax

@@ -1,7 +1,6 @@
 package quicnet
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -277,22 +276,27 @@ func readFrame(from io.Reader) ([]byte, error) {
 	if header[0] != exchangeVersion {
 		return nil, fmt.Errorf("%w: version %d instead of %d", ErrMalformed, header[0], exchangeVersion)
 	}
-	n := int64(binary.BigEndian.Uint32(header[1:]))
+	n := binary.BigEndian.Uint32(header[1:])
 	if n > swim.StateMax {
 		return nil, fmt.Errorf("%w: %d bytes announced, at most %d", ErrTooLarge, n, swim.StateMax)
 	}
-	var payload bytes.Buffer
-	payload.Grow(int(min(n, firstRead)))
-	if _, err := io.CopyN(&payload, from, n); err != nil {
-		return nil, cutShort(err)
+	payload := make([]byte, min(n, firstRead))
+	for read := 0; ; {
+		if _, err := io.ReadFull(from, payload[read:]); err != nil {
+			return nil, cutShort(err)
+		}
+		if read = len(payload); read == int(n) {
+			break
+		}
+		payload = append(payload, make([]byte, min(int(n)-read, read))...)
 	}
-	switch extra, err := io.CopyN(io.Discard, from, 1); {
+	switch extra, err := io.ReadFull(from, header[:1]); {
 	case extra > 0:
 		return nil, fmt.Errorf("%w: more than the %d bytes announced", ErrMalformed, n)
 	case !errors.Is(err, io.EOF):
 		return nil, err
 	}
-	return payload.Bytes(), nil
+	return payload, nil
 }
 
 // cutShort tells an end in the middle of a frame from a broken stream.

@@ -7,71 +7,37 @@ import (
 	"net/netip"
 	"syscall"
 
-	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 )
 
-// socket is a UDP socket that hears what the network says about packets sent before: Linux keeps such ICMP messages in
-// the socket's error queue, with the address each packet went to, once IP_RECVERR is set.
+// watchErrors makes the socket hear what the network says about packets sent before: Linux keeps such ICMP messages in its error
+// queue, with the address each packet went to, once IP_RECVERR is set.
 //
 // The price is that reads and writes fail with errors that belong to other packets, and quic-go takes a failed read for
-// the end of the socket. So this type stands between: it takes those errors off, empties the error queue, and
-// passes on the addresses whose port is closed. It needs no goroutine: whoever takes an error off empties the queue.
-type socket struct {
-	*net.UDPConn
-	batch   *ipv4.PacketConn
-	raw     syscall.RawConn
-	refused chan<- netip.AddrPort // a full channel drops: the next packet brings the next message
-
-	write func(b, oob []byte, to netip.AddrPort) (n, oobn int, err error) // the UDPConn's
-}
-
-// watchErrors wraps conn. Addresses that the network calls unreachable are sent to refused.
-func watchErrors(conn *net.UDPConn, refused chan<- netip.AddrPort) (net.PacketConn, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
+// the end of the socket: see healed. It needs no goroutine, since whoever takes an error off empties the queue.
+func (s *socket) watchErrors() error {
 	var v4, v6 error
-	err = raw.Control(func(fd uintptr) {
+	err := s.raw.Control(func(fd uintptr) {
 		v4 = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVERR, 1)
 		v6 = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if v4 != nil && v6 != nil { // one of them always fails on a socket of one family
-		return nil, errors.Join(v4, v6)
+		return errors.Join(v4, v6)
 	}
-	return &socket{
-		UDPConn: conn, batch: ipv4.NewPacketConn(conn), raw: raw, refused: refused, write: conn.WriteMsgUDPAddrPort,
-	}, nil
+	return nil
 }
 
-// ReadBatch is what quic-go reads with.
-func (s *socket) ReadBatch(messages []ipv4.Message, flags int) (int, error) {
-	for {
-		n, err := s.batch.ReadBatch(messages, flags)
-		if err == nil || !aboutEarlierPacket(err) {
-			return n, err
-		}
-		s.drain()
+// healed reports whether err, of a read or a write, says nothing of the socket, so that it may be tried again: it belongs to an
+// earlier packet, or to the one that is written alone. It passes on the addresses whose port is closed.
+func (s *socket) healed(err error, writing bool) bool {
+	if !aboutEarlierPacket(err) && !(writing && aboutThisPacket(err)) {
+		return false
 	}
-}
-
-// WriteMsgUDP is what quic-go writes with.
-func (s *socket) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
-	// Each failed write takes one pending error off, so the second try nearly always goes out. If not, or if this very packet
-	// may not leave the host, it counts as lost on the way: for QUIC an error would be the end of the connection.
-	to := addr.AddrPort()
-	for range 3 {
-		n, oobn, err = s.write(b, oob, to)
-		if err == nil || !aboutEarlierPacket(err) && !aboutThisPacket(err) {
-			return n, oobn, err
-		}
-		s.drain()
-	}
-	return len(b), len(oob), nil
+	s.drain()
+	return true
 }
 
 // aboutThisPacket reports whether err says that the host itself keeps a packet back, and nothing of the socket: a full queue

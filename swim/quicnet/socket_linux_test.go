@@ -29,11 +29,10 @@ func TestWriterTakesErrorsOffToo(t *testing.T) {
 	from, live := listen(), listen()
 	closed := net.UDPAddrFromAddrPort(netip.MustParseAddrPort(loopback.Addr(t)))
 	refused := make(chan netip.AddrPort, 1)
-	wrapped, err := watchErrors(from, refused)
+	s, err := newSocket(from, newScreen(&counters{}), refused)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := wrapped.(*socket)
 	// On loopback the message is back before the write returns, and nobody reads from this socket.
 	for _, to := range []*net.UDPAddr{closed, live.LocalAddr().(*net.UDPAddr)} {
 		if n, _, err := s.WriteMsgUDP([]byte("packet"), nil, to); n != 6 || err != nil {
@@ -65,12 +64,13 @@ func TestPacketThatDoesNotLeaveEndsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := make(chan netip.AddrPort, refusedMax)
-	wrapped, err := watchErrors(conn, refused)
+	stats := &counters{}
+	s, err := newSocket(conn, newScreen(stats), refused)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var errno, kept atomic.Int64
-	wrapped.(*socket).write = func(packet, oob []byte, to netip.AddrPort) (int, int, error) {
+	s.write = func(packet, oob []byte, to netip.AddrPort) (int, int, error) {
 		if e := syscall.Errno(errno.Load()); e != 0 {
 			kept.Add(1)
 			return 0, 0, &net.OpError{Op: "write", Net: "udp", Err: os.NewSyscallError("sendmsg", e)}
@@ -80,7 +80,7 @@ func TestPacketThatDoesNotLeaveEndsNothing(t *testing.T) {
 	config := c.config("a")
 	config.handshakeLimit, config.Limits.Exchange = patience, patience
 	config.Limits = config.Limits.withDefaults()
-	transport, err := listenOn(config, wrapped, refused)
+	transport, err := listenOn(config, s, refused, stats)
 	if err != nil {
 		t.Fatal(err)
 	}

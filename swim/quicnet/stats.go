@@ -16,11 +16,14 @@ type Stats struct {
 	// id or address, or this member), to an address that was not reached a moment ago or that the pool has no room for or may
 	// not dial at once with so many others, or lost with their connection.
 	DroppedOversize, DroppedQueueFull, DroppedNoPeer, DroppedBackoff, DroppedLost uint64
-	// Messages dropped on arrival: datagrams that are empty or too long, streams that are not an exchange.
+	// What was dropped on arrival because of its form: datagrams that are empty or too long, streams that are not an exchange, packets
+	// longer than QUIC reads.
 	DroppedMalformed uint64
-	// Packets dropped by QUIC, unread: those that had arrived before, by the network's doing or somebody's, and those that are of
-	// no connection or not by whom they claim to be. Two kinds of the latter nobody counts: what QUIC answers with a stateless
-	// reset, as it does what is meant for an earlier life of this process, and what does not begin as a QUIC packet does.
+	// Packets dropped unread: those that had arrived before, by the network's doing or somebody's (or from a peer that says once
+	// more that it is closing), and those that are of no connection or no QUIC at all. What QUIC answers with a stateless reset
+	// nobody counts, as it does what is meant for an earlier life of this process. With a logger that takes debug records,
+	// and at its price, both are complete: copies that come after 512 other packets, and packets that carry the ID of a connection
+	// and fail its keys, are dropped in any case and counted only then.
 	DroppedReplayed, DroppedForeign uint64
 
 	Dials             uint64 // begun
@@ -51,7 +54,7 @@ func (t *Transport) Stats() Stats {
 	t.mu.Lock()
 	connections, peers := len(t.links), len(t.peers)
 	t.mu.Unlock()
-	c := &t.stats
+	c := t.stats
 	return Stats{
 		Connections: connections, Peers: peers,
 		Sent: c.sent.Load(), SentBytes: c.sentBytes.Load(),

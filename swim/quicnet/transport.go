@@ -47,7 +47,7 @@ type Transport struct {
 	refused  chan netip.AddrPort
 	tcp      *net.TCPListener // for tethers; nil where the port could not be had
 	greeting chan struct{}    // a token for each accepted tether whose handshake is in flight
-	stats    counters
+	stats    *counters
 
 	mu       sync.Mutex // guards what follows; never held while a handler or QUIC is called
 	peers    map[swim.ID]*peer
@@ -77,12 +77,13 @@ func Listen(config Config) (*Transport, error) {
 		return nil, fmt.Errorf("quicnet: bind %v: %w: choose a free address of this machine", config.Bind, err)
 	}
 	refused := make(chan netip.AddrPort, refusedMax)
-	socket, err := watchErrors(bound.udp, refused)
+	stats := &counters{}
+	socket, err := newSocket(bound.udp, newScreen(stats), refused)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("quicnet: socket options of %v: %w", config.Bind, err), bound.close())
 	}
 	_ = errors.Join(bound.udp.SetReadBuffer(socketBuffer), bound.udp.SetWriteBuffer(socketBuffer)) // what came of it is reported below
-	t, err := listenOn(config, socket, refused)
+	t, err := listenOn(config, socket, refused, stats)
 	if err != nil {
 		return nil, errors.Join(err, bound.close())
 	}
@@ -97,8 +98,8 @@ func Listen(config Config) (*Transport, error) {
 	return t, nil
 }
 
-// listenOn is Listen on a socket that is there, which it does not close on error.
-func listenOn(config Config, socket net.PacketConn, refused chan netip.AddrPort) (*Transport, error) {
+// listenOn is Listen on a socket that is there, which it does not close on error, and which counts into stats.
+func listenOn(config Config, socket net.PacketConn, refused chan netip.AddrPort, stats *counters) (*Transport, error) {
 	t := &Transport{
 		config:   config,
 		logger:   config.Logger,
@@ -109,6 +110,7 @@ func listenOn(config Config, socket net.PacketConn, refused chan netip.AddrPort)
 		closed:   make(chan struct{}),
 		serving:  make(chan struct{}, config.Limits.Exchanges),
 		refused:  refused,
+		stats:    stats,
 		peers:    map[swim.ID]*peer{},
 		unnamed:  map[netip.AddrPort]*dial{},
 		links:    map[*link]struct{}{},
@@ -134,14 +136,14 @@ func listenOn(config Config, socket net.PacketConn, refused chan netip.AddrPort)
 		InitialPacketSize:              packetSize,
 		DisablePathMTUDiscovery:        true,
 		EnableDatagrams:                true,
-		Tracer:                         drops{&t.stats}.connection,
+		Tracer:                         drops{t}.ofConnections(),
 	}
 	t.quic = &quic.Transport{
 		Conn:                             socket,
 		ConnectionIDLength:               connectionIDSize,
 		VerifySourceAddress:              func(net.Addr) bool { return t.halfOpen.Load() > int64(config.Limits.HalfOpen) },
 		ConnContext:                      t.countHandshake,
-		Tracer:                           drops{&t.stats},
+		Tracer:                           drops{t},
 		DisableVersionNegotiationPackets: true, // there is one version; strangers get no answer
 	}
 	key := quic.StatelessResetKey(config.ResetKey)

@@ -44,7 +44,7 @@ func (w *wire) member(c *cluster, id string, n byte, edit ...func(*Config)) *mem
 	}
 	config.Limits = config.Limits.withDefaults()
 	e := w.plug(netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, n}), 7946))
-	transport, err := listenOn(config, e, e.refused)
+	transport, err := listenOn(config, e, e.refused, e.screen.stats)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func (w *wire) member(c *cluster, id string, n byte, edit ...func(*Config)) *mem
 func (w *wire) plug(addr netip.AddrPort) *end {
 	e := &end{
 		wire: w, addr: addr, in: make(chan packet, 4096), gone: make(chan struct{}), wake: make(chan struct{}),
-		refused: make(chan netip.AddrPort, refusedMax),
+		refused: make(chan netip.AddrPort, refusedMax), screen: newScreen(&counters{}),
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -95,6 +95,7 @@ type end struct {
 	addr    netip.AddrPort
 	in      chan packet
 	refused chan netip.AddrPort
+	screen  *screen
 
 	mu       sync.Mutex
 	closed   bool
@@ -147,7 +148,9 @@ func (e *end) ReadFrom(b []byte) (int, net.Addr, error) {
 		}
 		select {
 		case p := <-e.in:
-			return copy(b, p.data), net.UDPAddrFromAddrPort(p.from), nil
+			if n := copy(b, p.data); e.screen.passes(b[:n], len(b)) {
+				return n, net.UDPAddrFromAddrPort(p.from), nil
+			}
 		case <-e.gone:
 			return 0, nil, net.ErrClosed
 		case <-wake:
