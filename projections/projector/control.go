@@ -20,28 +20,27 @@ var (
 func (p *Projector) Pause() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.paused {
+	if p.resumed != nil {
 		return
 	}
-	p.paused = true
+	p.resumed = make(chan struct{})
 	p.unshowLocked()
 	if p.interrupt != nil {
 		p.interrupt()
 	}
 	p.log.Info("paused", "position", p.views.Position())
-	p.wakeLocked()
 }
 
 // Resume goes on with the event after the last one folded.
 func (p *Projector) Resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.paused {
+	if p.resumed == nil {
 		return
 	}
-	p.paused = false
+	close(p.resumed)
+	p.resumed = nil
 	p.log.Info("resumed", "position", p.views.Position())
-	p.wakeLocked()
 }
 
 // keepUp follows the log whenever the projector is not paused, until ctx ends, which gives nil, or the log says why not.
@@ -50,7 +49,7 @@ func (p *Projector) keepUp(ctx context.Context) error {
 		running, cancel := context.WithCancel(ctx)
 		p.mu.Lock()
 		p.interrupt = cancel
-		if p.paused { // again, before it could be interrupted
+		if p.resumed != nil { // paused again, before it could be interrupted
 			cancel()
 		}
 		p.mu.Unlock()
@@ -67,14 +66,14 @@ func (p *Projector) keepUp(ctx context.Context) error {
 // awaitResume waits while the projector is paused. It reports false when ctx ended.
 func (p *Projector) awaitResume(ctx context.Context) bool {
 	for ctx.Err() == nil {
-		p.mu.Lock()
-		paused, changed := p.paused, p.waitLocked()
-		p.mu.Unlock()
-		if !paused {
+		p.mu.RLock()
+		resumed := p.resumed
+		p.mu.RUnlock()
+		if resumed == nil {
 			return true
 		}
 		select {
-		case <-changed:
+		case <-resumed:
 		case <-ctx.Done():
 		}
 	}
@@ -93,7 +92,6 @@ func (p *Projector) Skip(node string) error {
 	p.edited++
 	p.unshowLocked()
 	p.log.Warn("an event that cannot be read is skipped", "node", node, "through", p.views.Skipped()[node])
-	p.wakeLocked()
 	return nil
 }
 

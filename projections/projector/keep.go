@@ -112,7 +112,7 @@ func (p *Projector) restore(head header, views *projections.Views, desc Snapshot
 	p.views, p.identity, p.snapshot = views, head.Identity, desc
 	p.recent.reset(views.Position())
 	p.unshowLocked()
-	p.wakeLocked()
+	p.waiting.reach(p.views.Position())
 }
 
 // readKept opens one snapshot or checkpoint and reads all of it.

@@ -101,11 +101,12 @@ type Projector struct {
 	summing  sync.Mutex    // guards summed, and is taken before mu
 	summed   summed
 
+	waiting waiting // told while mu is held
+
 	mu       sync.RWMutex // guards everything below
 	views    *projections.Views
 	recent   recent
-	changed  chan struct{} // closed at the next change; nil when nobody waits
-	identity string        // of the log, once known
+	identity string // of the log, once known
 	pulse    pulse
 	folded   uint64 // events since Open
 	snapshot Snapshot
@@ -113,7 +114,7 @@ type Projector struct {
 	ran      bool
 	stopped  error // why Run ended
 
-	paused     bool
+	resumed    chan struct{}      // closed by Resume; nil unless paused
 	interrupt  context.CancelFunc // ends what follows the log now; nil before the first
 	rebuilding Rebuilding
 	edited     uint64 // how often the views were changed by something else than an event
@@ -172,40 +173,3 @@ func (p *Projector) Log() events.Log { return p.cfg.Log }
 
 // Cluster is the cluster whose log is folded.
 func (p *Projector) Cluster() string { return p.cfg.Cluster }
-
-// WaitFor returns once the event at position is folded. It fails with the cause of ctx, or with ErrStopped.
-func (p *Projector) WaitFor(ctx context.Context, position uint64) error {
-	for {
-		p.mu.Lock()
-		reached, stopped, changed := p.views.Position() >= position, p.stopped, p.waitLocked()
-		p.mu.Unlock()
-		switch {
-		case reached:
-			p.tell(position)
-			return nil
-		case stopped != nil:
-			return stopped
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for position %d: %w", position, context.Cause(ctx))
-		}
-	}
-}
-
-// waitLocked returns a channel that is closed at the next change.
-func (p *Projector) waitLocked() <-chan struct{} {
-	if p.changed == nil {
-		p.changed = make(chan struct{})
-	}
-	return p.changed
-}
-
-// wakeLocked tells everybody who waits.
-func (p *Projector) wakeLocked() {
-	if p.changed != nil {
-		close(p.changed)
-		p.changed = nil
-	}
-}

@@ -127,7 +127,6 @@ func (p *Projector) switchTo(shadow *projections.Views) bool {
 	p.views = shadow
 	p.edited++
 	p.unshowLocked()
-	p.wakeLocked()
 	p.mu.Unlock()
 
 	changed := !maps.Equal(before.Sums(), after.Sums()) // nobody writes either any more

@@ -179,7 +179,6 @@ func (p *Projector) checkInfo(info events.Info, asked asking) error {
 	if p.pulse.level(p.views.Position()) {
 		p.unshowLocked()
 	}
-	p.wakeLocked()
 	return nil
 }
 
@@ -273,7 +272,7 @@ func (p *Projector) take(ctx context.Context, rec events.Recorded, err error) er
 	if p.pulse.level(p.views.Position()) {
 		p.unshowLocked()
 	}
-	p.wakeLocked()
+	p.waiting.reach(p.views.Position())
 	return nil
 }
 
@@ -287,5 +286,5 @@ func (p *Projector) stop(err error) {
 		p.stopped = fmt.Errorf("%w: %w", ErrStopped, err)
 		p.log.Error("projector stopped", "position", p.views.Position(), "error", err)
 	}
-	p.wakeLocked()
+	p.waiting.end()
 }

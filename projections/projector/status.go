@@ -65,7 +65,7 @@ func (p *Projector) stateLocked() State {
 	switch {
 	case p.stopped != nil:
 		return Stopped
-	case p.paused:
+	case p.resumed != nil:
 		return Paused
 	case p.pulse.ready && p.pulse.last <= p.views.Position():
 		return Live

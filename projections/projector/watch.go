@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"sort"
 	"time"
@@ -109,61 +110,62 @@ func (p *Projector) Watch(ctx context.Context, filter events.Filter, position ui
 // an empty one comes whenever there was nothing for that long.
 func (p *Projector) Batches(ctx context.Context, position uint64, idle time.Duration) iter.Seq2[[]Notice, error] {
 	return func(yield func([]Notice, error) bool) {
+		if idle == 0 {
+			idle = math.MaxInt64 // three centuries
+		}
+		silence := time.NewTimer(idle)
+		defer silence.Stop()
 		next, live := position, position == 0
 		for ctx.Err() == nil {
-			p.mu.Lock()
+			p.mu.RLock()
+			upTo, stopped := p.tell(p.views.Position()), p.stopped
 			if next == 0 {
-				next = p.views.Position() + 1
+				next = upTo + 1
 			}
-			batch, gap, upTo := p.recent.after(next), next < p.recent.from, p.views.Position()
-			stopped, changed := p.stopped, p.waitLocked()
-			p.tell(upTo)
-			p.mu.Unlock()
+			batch, gap := p.recent.after(next), next < p.recent.from
+			var place *awaited
+			if len(batch) == 0 && !gap && stopped == nil {
+				next = max(next, upTo+1) // what lies between cannot be read
+				place = p.waiting.at(next)
+			}
+			p.mu.RUnlock()
+			more := true
 			switch {
 			case gap && live:
 				yield(nil, ErrSlow)
 				return
 			case gap:
-				if !p.replay(ctx, next, upTo, yield) {
-					return
-				}
-				next = upTo + 1
-				continue
-			}
-			live = true
-			if len(batch) > 0 {
-				next = batch[len(batch)-1].Position + 1
-				if !yield(batch, nil) {
-					return
-				}
-				continue
-			}
-			if stopped != nil {
+				more, next = p.replay(ctx, next, upTo, yield), upTo+1
+			case len(batch) > 0:
+				next, live = batch[len(batch)-1].Position+1, true
+				more = yield(batch, nil)
+			case stopped != nil:
 				yield(nil, stopped)
 				return
+			default:
+				if !p.await(ctx, place, silence.C) {
+					continue
+				}
+				more = yield(nil, nil)
 			}
-			if !await(ctx, changed, idle) && !yield(nil, nil) {
+			if !more {
 				return
 			}
+			silence.Reset(idle)
 		}
 	}
 }
 
-// await returns true when changed is closed or ctx has ended, and false after idle; never when that is 0.
-func await(ctx context.Context, changed <-chan struct{}, idle time.Duration) bool {
-	var silent <-chan time.Time
-	if idle > 0 {
-		timer := time.NewTimer(idle)
-		defer timer.Stop()
-		silent = timer.C
-	}
+// await waits at a place until its position is reached or ctx has ended, and reports whether silence was over before.
+func (p *Projector) await(ctx context.Context, place *awaited, silence <-chan time.Time) bool {
+	defer p.waiting.leave(place)
 	select {
-	case <-changed:
+	case <-place.reached:
 	case <-ctx.Done():
-	case <-silent:
-		return false
+	case <-silence:
+		return true
 	}
-	return true
+	return false
 }
 
 // replay yields the events from..upTo out of the log. It reports whether to go on.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"rollcall/events"
 	"rollcall/projections/projector"
@@ -176,4 +178,42 @@ func TestPages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who waits for what is not folded yet hears that nothing came, however much is folded meanwhile, and then what he waited for.
+func TestWatcherOfAPositionToComeIsNotForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newTape(t)
+		log.joins("n1", "n2")
+		p := start(t, projector.Config{Log: log})
+		p.reach(2)
+		const idle, far = 100 * time.Millisecond, 302
+		type heard struct {
+			silences int
+			first    uint64
+		}
+		got := make(chan heard, 1)
+		go func() {
+			var h heard
+			for batch, err := range p.Batches(t.Context(), far, idle) {
+				if err != nil {
+					t.Error(err)
+					break
+				}
+				if len(batch) > 0 {
+					h.first = batch[0].Position
+					break
+				}
+				h.silences++
+			}
+			got <- h
+		}()
+		for range far - 2 { // three seconds
+			time.Sleep(idle / 10) // of the bubble's time
+			log.evidence(1)
+		}
+		if h := <-got; h.silences < 29 || h.silences > 30 || h.first != far {
+			t.Errorf("%d silences in three seconds, and then position %d; want one each %v, and %d", h.silences, h.first, idle, far)
+		}
+	})
 }
