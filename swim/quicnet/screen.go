@@ -6,15 +6,15 @@ import (
 )
 
 // screen looks at every packet before QUIC does, and drops what can be known for what it is without keys: what begins as no
-// QUIC packet does, what is longer than QUIC reads, and what has arrived before. QUIC never sends the same bytes twice,
-// whatever it sends again, so a second copy is the network's doing or somebody's.
+// QUIC packet does, what is longer than QUIC reads, and what has arrived before. Whatever QUIC sends again it seals anew, so a copy is
+// the network's doing or somebody's, or a peer's that says once more that it is closing.
 //
 // It stands here for the count. QUIC would drop a copy too, but says so only to a tracer of the connection, which is too dear to
 // be had always: see drops.
 //
 // What was seen is remembered as a hash of all its bytes under a key that nobody else knows, in sets of a cache line that give
-// up their oldest: 16 KiB know 999 of the last 1,000 copies that come within 512 packets, which is half a minute of pings.
-// A copy that comes too late for it is dropped by QUIC, uncounted. One goroutine at a time may use a screen.
+// up their oldest: 16 KiB know 999 of 1,000 copies that come within 512 packets, which is half a minute of pings. QUIC drops
+// those that come later. One goroutine at a time may use a screen.
 type screen struct {
 	stats *counters
 	key   maphash.Seed
