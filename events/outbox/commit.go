@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,6 +16,10 @@ import (
 // everything that arrives while one is being flushed goes into the next, so that the cost is shared by whoever waits and
 // nobody waits for a timer. Removals ride along; a batch of writes that the disk refuses fails its callers, and the
 // removals stay queued, for they are what makes room.
+//
+// A flush that fails may have failed behind the write: the file, as this process reads it, then holds a transaction whose
+// callers were told that it failed, and will say all of it again. So nothing new is read before its flush has succeeded, and
+// after a failure the file is asked what there is: what it holds of new entries goes with the next transaction.
 
 // batchMax bounds the writes of one transaction, and with them the memory that it holds.
 const batchMax = 1024
@@ -26,11 +31,14 @@ const reserveSize = 2 * events.BodyMax
 type write struct {
 	apply   func(pending, aside *bbolt.Bucket) error
 	entries int        // that it adds to pending
+	moved   int        // that apply took from pending to aside
 	done    chan error // capacity 1
 }
 
 // Put keeps evs, in order and all or none, and returns when they are on disk. ErrFull: the limit is reached or the disk
-// refuses, nothing was kept. events.ErrInvalid: an event that no log would take, nothing was kept.
+// refuses, nothing was kept; but where a flush failed, a process that is killed soon afterwards may leave them in the file, to
+// be found by the next one beside those that were put again. events.ErrInvalid: an event that no log would take, nothing was
+// kept.
 func (o *Outbox) Put(evs ...events.Event) error {
 	if len(evs) == 0 {
 		return nil
@@ -42,7 +50,7 @@ func (o *Outbox) Put(evs ...events.Event) error {
 			return fmt.Errorf("outbox %s: %w", o.path, err)
 		}
 	}
-	return o.commit(len(records), func(pending, _ *bbolt.Bucket) error {
+	return o.commit(&write{entries: len(records), apply: func(pending, _ *bbolt.Bucket) error {
 		for _, record := range records {
 			seq, err := pending.NextSequence()
 			if err != nil {
@@ -53,10 +61,11 @@ func (o *Outbox) Put(evs ...events.Event) error {
 			}
 		}
 		return nil
-	})
+	}})
 }
 
-// Replace puts ev in the place of the entry seq, on disk when it returns. ErrNoEntry when that is not pending.
+// Replace puts ev in the place of the entry seq, on disk when it returns nil. ErrNoEntry when that is not pending. After
+// ErrFull either may be there.
 func (o *Outbox) Replace(seq uint64, ev events.Event) error {
 	record, err := encodeRecord(ev)
 	if err != nil {
@@ -66,46 +75,42 @@ func (o *Outbox) Replace(seq uint64, ev events.Event) error {
 		return ErrNoEntry
 	}
 	missing := false
-	err = o.commit(0, func(pending, _ *bbolt.Bucket) error {
+	err = o.commit(&write{apply: func(pending, _ *bbolt.Bucket) error {
 		if missing = pending.Get(key(seq)) == nil; missing {
 			return nil
 		}
 		return pending.Put(key(seq), record)
-	})
+	}})
 	if err == nil && missing {
 		return ErrNoEntry
 	}
 	return err
 }
 
-// SetAside takes the entry seq out of the queue and keeps it with the reason, on disk when it returns. ErrNoEntry when
-// it is not pending.
+// SetAside takes the entry seq out of the queue and keeps it with the reason, on disk when it returns nil. ErrNoEntry when
+// it is not pending. After ErrFull it may be in either place.
 func (o *Outbox) SetAside(seq uint64, reason string) error {
 	if o.isRemoved(seq) {
 		return ErrNoEntry
 	}
-	moved := false
-	err := o.commit(0, func(pending, aside *bbolt.Bucket) error {
+	w := new(write)
+	w.apply = func(pending, aside *bbolt.Bucket) error {
 		record := pending.Get(key(seq))
-		if moved = record != nil; !moved {
+		if record == nil {
 			return nil
 		}
 		if err := aside.Put(key(seq), encodeAside(reason, record)); err != nil {
 			return err
 		}
+		w.moved = 1
 		return pending.Delete(key(seq))
-	})
-	if err != nil {
+	}
+	if err := o.commit(w); err != nil {
 		return err
 	}
-	if !moved {
+	if w.moved == 0 {
 		return ErrNoEntry
 	}
-	o.mu.Lock()
-	o.stored--
-	o.aside++
-	o.signalEmpty()
-	o.mu.Unlock()
 	o.logger.Warn("entry put aside", "seq", seq, "reason", reason)
 	return nil
 }
@@ -133,21 +138,21 @@ func (o *Outbox) isRemoved(seq uint64) bool {
 }
 
 // commit queues a write and waits for its transaction.
-func (o *Outbox) commit(entries int, apply func(pending, aside *bbolt.Bucket) error) error {
-	w := &write{apply: apply, entries: entries, done: make(chan error, 1)}
+func (o *Outbox) commit(w *write) error {
+	w.done = make(chan error, 1)
 	o.mu.Lock()
 	if o.closed {
 		o.mu.Unlock()
 		return ErrClosed
 	}
-	if entries > 0 {
-		if err := o.admit(entries); err != nil {
+	if w.entries > 0 {
+		if err := o.admit(w.entries); err != nil {
 			o.mu.Unlock()
 			return err
 		}
 	}
 	o.queue = append(o.queue, w)
-	o.reserved += entries
+	o.reserved += w.entries
 	o.mu.Unlock()
 	o.poke()
 	return <-w.done
@@ -205,7 +210,8 @@ func (o *Outbox) commitBatch() bool {
 	if len(batch) == 0 && len(removed) == 0 {
 		return false
 	}
-	err := o.db.Update(func(tx *bbolt.Tx) error {
+	var newest uint64
+	err := o.update(func(tx *bbolt.Tx) error {
 		pending, aside := tx.Bucket(bucketPending), tx.Bucket(bucketAside)
 		pending.FillPercent = 1 // keys only rise
 		for _, seq := range removed {
@@ -218,22 +224,28 @@ func (o *Outbox) commitBatch() bool {
 				return err
 			}
 		}
+		newest = pending.Sequence()
 		return nil
 	})
-	o.settle(batch, removed, err)
+	if err != nil {
+		err = errors.Join(err, o.count())
+	}
+	o.settle(batch, removed, newest, err)
 	return err == nil || len(batch) > 0 // after a failure the rest is tried, or failed, without the removals' retry
 }
 
-// settle counts what a transaction did and answers its callers.
-func (o *Outbox) settle(batch []*write, removed []uint64, err error) {
+// settle counts what a transaction did and answers its callers. newest is the sequence that the file has come to with it.
+func (o *Outbox) settle(batch []*write, removed []uint64, newest uint64, err error) {
 	o.mu.Lock()
 	for _, w := range batch {
 		o.reserved -= w.entries
 		if err == nil {
-			o.stored += w.entries
+			o.stored += w.entries - w.moved
+			o.aside += w.moved
 		}
 	}
 	if err == nil {
+		o.newest = newest
 		for _, seq := range removed {
 			delete(o.removed, seq)
 		}
@@ -254,11 +266,11 @@ func (o *Outbox) settle(batch []*write, removed []uint64, err error) {
 // probe finds out whether a disk that refused has room again for an event of any size. What it wrote is free for the
 // next one.
 func (o *Outbox) probe() {
-	err := o.db.Update(func(tx *bbolt.Tx) error {
+	err := o.update(func(tx *bbolt.Tx) error {
 		return tx.Bucket(bucketMeta).Put(keyReserve, make([]byte, reserveSize))
 	})
 	if err == nil {
-		err = o.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Delete(keyReserve) })
+		err = o.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Delete(keyReserve) })
 	}
 	o.setFault(err)
 }

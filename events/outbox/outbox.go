@@ -19,9 +19,11 @@ package outbox
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -75,6 +77,7 @@ type Outbox struct {
 	limit  int
 	logger *slog.Logger
 	db     *bbolt.DB
+	update func(func(*bbolt.Tx) error) error // db.Update, where no test has the disk fail
 
 	wake    chan struct{} // there is something to write; capacity 1
 	closing chan struct{}
@@ -86,7 +89,8 @@ type Outbox struct {
 	stored   int                 // entries on disk and not done
 	reserved int                 // entries of queued writes
 	aside    int                 // entries put aside
-	removed  map[uint64]struct{} // done, and still on disk
+	newest   uint64              // sequence up to which entries are flushed, or gone: none behind it is read
+	removed  map[uint64]struct{} // done, or of a flush that failed, and still in the file
 	fault    error               // why the last transaction failed; nil when it did not
 	empty    chan struct{}       // closed when stored and reserved come to 0; nil when nobody waits
 }
@@ -110,7 +114,7 @@ func Open(cfg Config) (*Outbox, error) {
 		return nil, fmt.Errorf("outbox %s: %w", cfg.Path, err)
 	}
 	o := &Outbox{
-		path: cfg.Path, limit: cfg.Limit, logger: cfg.Logger.With("outbox", cfg.Path), db: db,
+		path: cfg.Path, limit: cfg.Limit, logger: cfg.Logger.With("outbox", cfg.Path), db: db, update: db.Update,
 		wake: make(chan struct{}, 1), closing: make(chan struct{}), stopped: make(chan struct{}),
 		removed: make(map[uint64]struct{}),
 	}
@@ -157,6 +161,9 @@ func (o *Outbox) load() error {
 		if meta := tx.Bucket(bucketMeta); meta != nil {
 			format = append(format, meta.Get(keyFormat)...)
 		}
+		if pending := tx.Bucket(bucketPending); pending != nil {
+			o.newest = pending.Sequence()
+		}
 		return nil
 	})
 	switch {
@@ -178,11 +185,19 @@ func (o *Outbox) load() error {
 	return o.count()
 }
 
-// count takes the number of entries from the file.
+// count takes the number of entries from the file. What it holds beyond newest is from a flush that failed: it is removed.
 func (o *Outbox) count() error {
 	return o.db.View(func(tx *bbolt.Tx) error {
-		o.stored = tx.Bucket(bucketPending).Stats().KeyN
-		o.aside = tx.Bucket(bucketAside).Stats().KeyN
+		pending := tx.Bucket(bucketPending)
+		inFile, aside := pending.Stats().KeyN, tx.Bucket(bucketAside).Stats().KeyN
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		c := pending.Cursor()
+		for k, _ := c.Seek(key(o.newest + 1)); k != nil; k, _ = c.Next() {
+			o.removed[binary.BigEndian.Uint64(k)] = struct{}{}
+		}
+		maps.DeleteFunc(o.removed, func(seq uint64, _ struct{}) bool { return pending.Get(key(seq)) == nil })
+		o.stored, o.aside = inFile-len(o.removed), aside
 		return nil
 	})
 }
@@ -208,7 +223,7 @@ func (o *Outbox) Len() int {
 }
 
 // Accepted is how many entries were ever put, over all lives of the file, and the sequence of the newest: whoever knows what
-// became of every sequence up to it has missed none.
+// became of every sequence up to it has missed none. Those of a flush that failed may be among them.
 func (o *Outbox) Accepted() (uint64, error) {
 	var seq uint64
 	err := o.db.View(func(tx *bbolt.Tx) error {

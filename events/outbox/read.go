@@ -54,10 +54,14 @@ type brokenEntry struct {
 
 // scan reads at most limit records after the sequence after.
 func (o *Outbox) scan(after uint64, limit int) (entries []Entry, broken []brokenEntry, err error) {
+	flushed := o.flushed() // before the file is looked at: what it has beyond may be gone, and forgotten, by the end
 	err = o.db.View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketPending).Cursor()
 		for k, v := c.Seek(key(after + 1)); k != nil && len(entries)+len(broken) < limit; k, v = c.Next() {
 			seq := binary.BigEndian.Uint64(k)
+			if seq > flushed {
+				break
+			}
 			if o.isRemoved(seq) {
 				continue
 			}
@@ -73,12 +77,20 @@ func (o *Outbox) scan(after uint64, limit int) (entries []Entry, broken []broken
 	return entries, broken, err
 }
 
+// flushed is the sequence up to which entries may be read.
+func (o *Outbox) flushed() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.newest
+}
+
 // Get returns the entry seq, or ErrNoEntry when it is not pending.
 func (o *Outbox) Get(seq uint64) (Entry, error) {
 	entry := Entry{Seq: seq}
+	flushed := o.flushed()
 	err := o.db.View(func(tx *bbolt.Tx) error {
 		record := tx.Bucket(bucketPending).Get(key(seq))
-		if record == nil || o.isRemoved(seq) {
+		if record == nil || seq > flushed || o.isRemoved(seq) {
 			return ErrNoEntry
 		}
 		var err error
