@@ -89,8 +89,7 @@ func (p *Projector) Skip(node string) error {
 	if err := p.views.Skip(node); err != nil {
 		return err
 	}
-	p.edited++
-	p.unshowLocked()
+	p.editedLocked()
 	p.log.Warn("an event that cannot be read is skipped", "node", node, "through", p.views.Skipped()[node])
 	return nil
 }

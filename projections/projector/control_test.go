@@ -248,7 +248,7 @@ func (l *healing) Subscribe(ctx context.Context, filter events.Filter, from even
 			if errors.As(err, &bad) {
 				select {
 				case <-l.healed:
-					rec, err = events.Recorded{Event: l.event, Position: bad.Position, Stored: l.at}, nil
+					rec, err = events.Recorded{Event: l.event, Position: bad.Position, Stored: bad.Stored}, nil
 				default:
 				}
 			}

@@ -144,6 +144,7 @@ func (p *Projector) setAside(ctx context.Context, k kept, why error) {
 
 // keep is what is to be written down: the views as they were.
 type keep struct {
+	id     string // in its name: of two at one position the later knows better, after a rebuild or a skip
 	head   header
 	views  *projections.Views
 	edited uint64
@@ -155,6 +156,7 @@ func (p *Projector) freeze(bare bool) keep {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return keep{
+		id: events.NewID(),
 		head: header{
 			Cluster: p.cfg.Cluster, Identity: p.identity, Position: p.views.Position(), Taken: p.cfg.Now().UTC(), Bare: bare,
 		},
@@ -165,10 +167,22 @@ func (p *Projector) freeze(bare bool) keep {
 // bareOf is a checkpoint of views that are not the live ones.
 func (p *Projector) bareOf(views *projections.Views, identity string) keep {
 	return keep{
+		id: events.NewID(),
 		head: header{
 			Cluster: p.cfg.Cluster, Identity: identity, Position: views.Position(), Taken: p.cfg.Now().UTC(), Bare: true,
 		},
 		views: views.Freeze(),
+	}
+}
+
+// editedLocked notes that the views were changed by something else than an event, which is written down at once: the log would
+// not tell it to a start from an older snapshot.
+func (p *Projector) editedLocked() {
+	p.edited++
+	p.unshowLocked()
+	select {
+	case p.edits <- struct{}{}:
+	default: // noted, and not looked at yet
 	}
 }
 
@@ -182,6 +196,9 @@ func (p *Projector) keeper(ctx context.Context) {
 		select {
 		case k := <-p.keeping:
 			p.save(ctx, k)
+		case <-p.edits:
+			p.save(ctx, p.freeze(false))
+			began = p.cfg.Now()
 		case <-look.C:
 			now, position := p.cfg.Now(), p.position()
 			if quiet := position == before; p.snapshotDue(now, began, quiet) {
@@ -265,8 +282,10 @@ func (p *Projector) save(ctx context.Context, k keep) {
 	suffix := snapshotSuffix
 	if k.head.Bare {
 		suffix = checkpointSuffix
+	} else if p.outdated(k) {
+		return
 	}
-	name := keptName(k.head.Position, k.views.Stored(), p.writer, suffix)
+	name := keptName(k.head.Position, k.views.Stored(), k.id, suffix)
 	began := p.cfg.Now()
 	var desc Snapshot
 	err := p.store.Save(ctx, name, func(w io.Writer) (err error) {
@@ -289,6 +308,13 @@ func (p *Projector) save(ctx context.Context, k keep) {
 	p.snapshot, p.saved = desc, k.edited
 	p.mu.Unlock()
 	p.refresh(ctx)
+}
+
+// outdated reports whether a snapshot has waited while the views were changed and that was written down.
+func (p *Projector) outdated(k keep) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return k.edited < p.saved
 }
 
 // last writes a snapshot at the end of Run, where that would hold anything new.

@@ -129,7 +129,7 @@ func TestCheckpointsThatAreGoneAreMadeUpFor(t *testing.T) {
 	}
 }
 
-// A rebuild writes its checkpoints over those of the same projector, and keeps them.
+// A rebuild puts its checkpoints in the place of those that there were, and keeps them.
 func TestRebuildKeepsItsCheckpoints(t *testing.T) {
 	log := newTape(t)
 	log.joins("n1", "n2", "n3", "n4", "n5")

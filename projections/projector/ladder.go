@@ -65,7 +65,6 @@ func (l *ladder) drop(name string) {
 
 // add puts in one more, in the place of one at its step if again says so, and returns those to be removed.
 func (l *ladder) add(k kept, again bool) (out []kept) {
-	l.drop(k.Name) // it was written over
 	if again {
 		l.rungs = slices.DeleteFunc(l.rungs, func(r kept) bool {
 			same := r.position/l.step == k.position/l.step

@@ -88,11 +88,11 @@ type Projector struct {
 	asOf   chan struct{} // one token a fold of the past, see AsOf
 	past   past
 
-	store   Store        // nil: there is none
-	writer  string       // what the names that this projector writes end in
-	keeping chan keep    // to be written down
-	resting atomic.Int64 // no snapshot before then, nanoseconds since 1970
-	readAt  atomic.Int64 // when somebody last looked at the views, the same
+	store   Store         // nil: there is none
+	keeping chan keep     // to be written down
+	edits   chan struct{} // of capacity 1: the views were changed by something else than an event
+	resting atomic.Int64  // no snapshot before then, nanoseconds since 1970
+	readAt  atomic.Int64  // when somebody last looked at the views, the same
 
 	shown atomic.Pointer[shown] // for readers while the fold is behind; nil: they look at views
 	told  atomic.Uint64         // the last position that anybody was told the views are at
@@ -128,10 +128,9 @@ func Open(cfg Config) (*Projector, error) {
 		return nil, err
 	}
 	cfg.setDefaults()
-	id := events.NewID()
 	p := &Projector{
 		cfg: cfg, log: cfg.Logger, opened: cfg.Now(), views: projections.New(cfg.Cluster),
-		store: cfg.Store, writer: id[len(id)-12:], keeping: make(chan keep, keepQueue),
+		store: cfg.Store, keeping: make(chan keep, keepQueue), edits: make(chan struct{}, 1),
 		ladder: ladder{step: cfg.CheckpointEvery},
 		asOf:   make(chan struct{}, AsOfConcurrent), rebuilds: make(chan struct{}, 1),
 	}

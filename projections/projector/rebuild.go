@@ -125,8 +125,7 @@ func (p *Projector) switchTo(shadow *projections.Views) bool {
 	}
 	before, after := p.views, shadow.Freeze()
 	p.views = shadow
-	p.edited++
-	p.unshowLocked()
+	p.editedLocked()
 	p.mu.Unlock()
 
 	changed := !maps.Equal(before.Sums(), after.Sums()) // nobody writes either any more

@@ -62,10 +62,10 @@ type kept struct {
 	aside    bool
 }
 
-// keptName is <position>-<nanoseconds>-<who wrote it>.<form><suffix>; numbers have a fixed width, so that names sort as
-// positions do.
-func keptName(position uint64, stored time.Time, writer, suffix string) string {
-	return fmt.Sprintf("%020d-%019d-%s.%s%s", position, max(0, stored.UnixNano()), writer, form, suffix)
+// keptName is <position>-<nanoseconds>-<id>.<form><suffix>, with an id of its own, as events have them; numbers have a fixed
+// width, so that names sort as positions do, and then as they were made.
+func keptName(position uint64, stored time.Time, id, suffix string) string {
+	return fmt.Sprintf("%020d-%019d-%s.%s%s", position, max(0, stored.UnixNano()), id, form, suffix)
 }
 
 // parseKept reads a name that keptName made, of whatever form.
