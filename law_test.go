@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// The law of the repository: what holds in every file, whoever wrote it. A rule is a pure function of the tree; law_code_test.go
-// and law_text_test.go hold the rules, law_bites_test.go shows of each that it can fail.
+// The law of the repository: what holds in every file, whoever wrote it. A rule is a pure function of the tree; law_code_test.go,
+// law_map_test.go and law_text_test.go hold the rules, law_bites_test.go shows of each that it can fail.
 
 // rule returns its breaches, each as "path:line: what is wrong and what to do".
 type rule struct {
@@ -33,6 +33,7 @@ var rules = []rule{
 	{"leftovers", checkLeftovers},
 	{"machine paths", checkMachinePaths},
 	{"links", checkLinks},
+	{"map", checkMap},
 	{"targets", checkTargets},
 	{"invariants", checkInvariants},
 	{"dependencies", checkDependencies},
