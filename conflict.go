@@ -51,7 +51,7 @@ func (m *Member) refuseDouble(ctx context.Context, t agent.Transport, seeds []ne
 	calls.Wait()
 	first := slices.Index(shown, true)
 	if first < 0 {
-		return nil
+		return ctx.Err() // a call that it broke off has shown nothing
 	}
 	addr := known[first]
 	// Out of the way first: until then the seed may look for the other process here.

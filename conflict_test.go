@@ -15,6 +15,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/memlog"
 	"rollcall/swim"
+	"rollcall/swim/agent"
 )
 
 // A second process with a running member's id is refused with an error that names the first one's address, the conflict is
@@ -125,6 +126,31 @@ func TestSecondProcessWhereTheLogDoesNotHoldTheFirst(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whoever gives up joining while others are asked about the id gets no member: what they would have said is not known.
+func TestSecondProcessGivenUp(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(h *house) {
+		seed := h.join(h.options("n2"))
+		first := h.join(h.options("n1", seed.Addr()))
+		<-first.Joined()
+		h.drained(first)
+		ctx, cancel := context.WithCancel(h.t.Context())
+		opt := h.options("n1", seed.Addr())
+		opt.Transport = func(id swim.ID, addr netip.AddrPort) (agent.Transport, error) {
+			cancel() // the log has answered, and nobody was asked yet
+			return h.ether.listen(id, addr)
+		}
+		second, err := rollcall.Join(ctx, opt)
+		if !errors.Is(err, context.Canceled) {
+			h.t.Errorf("%v; want context.Canceled", err)
+		}
+		if second != nil {
+			second.Close()
+		}
+		h.wantStory("n2 joined 1", "n1 joined 1")
+	})
 }
 
 // wantConflict looks for the record of a conflict at another address than the first process's own joined.

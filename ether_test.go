@@ -99,6 +99,8 @@ func (a *antenna) Exchange(ctx context.Context, to swim.Peer, request []byte) (s
 	}
 	other := a.ether.between(a, to.Addr)
 	switch {
+	case ctx.Err() != nil:
+		return "", nil, ctx.Err()
 	case other == nil || to.ID != "" && other.id != to.ID:
 		return "", nil, errNobody
 	case other.id == a.id: // as certificates would show
