@@ -56,7 +56,7 @@ func (m *Member) refuseDouble(ctx context.Context, t agent.Transport, seeds []ne
 	addr := known[first]
 	// Out of the way first: until then the seed may look for the other process here.
 	closeErr := t.Close(ctx)
-	m.recordConflict(addr, conflictShown)
+	<-m.putOnRecord(addr, conflictShown)
 	drain, cancel := context.WithTimeout(ctx, logPatience)
 	defer cancel()
 	_ = m.rec.Drained(drain) // what cannot be recorded now stays in the outbox
@@ -107,22 +107,6 @@ func (m *Member) call(ctx context.Context, t agent.Transport, addr netip.AddrPor
 	return t.Exchange(ctx, swim.Peer{Addr: addr}, swim.EmptyState())
 }
 
-// conflicted says that another process showed this member's id while both run, and reports whether that is to be put on
-// record, because it was not a moment ago.
-func (m *Member) conflicted(addr netip.AddrPort) bool {
-	m.conflictMu.Lock()
-	again := time.Since(m.conflictAt) < conflictPause
-	if !again {
-		m.conflictAt = time.Now()
-	}
-	m.conflictMu.Unlock()
-	if again {
-		return false
-	}
-	m.log.Error("another process claims this member's id; stop one of them", "id", m.opt.ID, "address", addr)
-	return true
-}
-
 // double is the protocol's word that another process may run under this member's id at addr. It is looked for, once at a
 // time. Of two that are there, both recorded and both sure, the one with the higher address ends: neither can know which
 // came first, both can know this.
@@ -151,9 +135,7 @@ func (m *Member) double(addr netip.AddrPort) {
 
 // settle puts a conflict that is certain on record, and ends this member if it is the one to go.
 func (m *Member) settle(addr netip.AddrPort, why string) {
-	if m.conflicted(addr) {
-		m.recordConflict(addr, why)
-	}
+	m.putOnRecord(addr, why)
 	if own := m.Addr(); own.Compare(addr) > 0 {
 		m.endBecause(fmt.Errorf("%w: %s runs at %v too: stop one of them, or give it another id", ErrIDInUse, m.opt.ID, addr))
 	}
@@ -215,7 +197,25 @@ func (m *Member) endBecause(err error) {
 	}
 }
 
-// recordConflict puts a conflict on record. It changes nobody's state.
+// putOnRecord records that another process shows this member's id at addr, unless a conflict was recorded a moment ago: of one
+// there is word from several sides. The channel is closed when the record is on disk.
+func (m *Member) putOnRecord(addr netip.AddrPort, why string) <-chan struct{} {
+	m.conflictMu.Lock()
+	defer m.conflictMu.Unlock()
+	if m.onRecord != nil && time.Since(m.conflictAt) < conflictPause {
+		return m.onRecord
+	}
+	m.log.Error("another process claims this member's id; stop one of them", "id", m.opt.ID, "address", addr)
+	done := make(chan struct{})
+	m.conflictAt, m.onRecord = time.Now(), done
+	m.work.Go(func() {
+		defer close(done)
+		m.recordConflict(addr, why)
+	})
+	return done
+}
+
+// recordConflict changes nobody's state.
 func (m *Member) recordConflict(addr netip.AddrPort, why string) {
 	n, _ := m.rec.Node(m.opt.ID)
 	err := m.rec.Say(events.Event{

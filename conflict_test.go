@@ -128,6 +128,28 @@ func TestSecondProcessWhereTheLogDoesNotHoldTheFirst(t *testing.T) {
 	}
 }
 
+// The conflict is on record once, though the transport that meets the first process says so, and so does the call that
+// looked for it.
+func TestSecondProcessIsRecordedOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	first := h.join(h.options("n1"))
+	h.drained(first)
+	opt := h.options("n1")
+	second, err := rollcall.Join(t.Context(), opt)
+	if err == nil {
+		second.Close()
+	}
+	if !errors.Is(err, rollcall.ErrIDInUse) {
+		t.Fatalf("%v; want ErrIDInUse", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.drained(h.join(opt))                                        // and with it what the second may have had to leave behind
+	h.wantStory("n1 joined 1", "n1 id_conflict 1", "n1 joined 3") // the second had set 2 aside
+}
+
 // Whoever gives up joining while others are asked about the id gets no member: what they would have said is not known.
 func TestSecondProcessGivenUp(t *testing.T) {
 	t.Parallel()

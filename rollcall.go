@@ -75,10 +75,11 @@ type Member struct {
 	stale     chan uint64 // incarnations the log knows already, for the member to rise above
 
 	conflictMu sync.Mutex
-	conflictAt time.Time // of the last conflict recorded
-	looking    bool      // for another process with this id
-	rival      rival     // the recorder's reader only
-	err        error     // why the member ended by itself
+	conflictAt time.Time       // of the last conflict recorded
+	onRecord   <-chan struct{} // closed when that is on disk; nil before the first
+	looking    bool            // for another process with this id
+	rival      rival           // the recorder's reader only
+	err        error           // why the member ended by itself
 
 	started  chan struct{}                   // closed at the end of the start
 	until    atomic.Pointer[context.Context] // of LeaveWhen
@@ -242,11 +243,7 @@ func (m *Member) listen() (agent.Transport, error) {
 	quic, err := quicnet.Listen(quicnet.Config{
 		Cluster: m.opt.Cluster, ID: swim.ID(m.opt.ID), Bind: m.opt.Bind, Credentials: m.opt.Credentials,
 		ResetKey: m.state.resetKey, Logger: m.log,
-		OnConflict: func(addr netip.AddrPort) {
-			if m.conflicted(addr) {
-				m.work.Go(func() { m.recordConflict(addr, conflictShown) })
-			}
-		},
+		OnConflict: func(addr netip.AddrPort) { m.putOnRecord(addr, conflictShown) },
 	})
 	if err != nil {
 		return nil, err
