@@ -57,9 +57,7 @@ func (m *Member) refuseDouble(ctx context.Context, t agent.Transport, seeds []ne
 	// Out of the way first: until then the seed may look for the other process here.
 	closeErr := t.Close(ctx)
 	<-m.putOnRecord(addr, conflictShown)
-	drain, cancel := context.WithTimeout(ctx, logPatience)
-	defer cancel()
-	_ = m.rec.Drained(drain) // what cannot be recorded now stays in the outbox
+	m.tellLog(ctx)
 	return errors.Join(fmt.Errorf("%w: %s answers at %v: stop that process, or give this one another id", ErrIDInUse, m.opt.ID, addr), closeErr)
 }
 
@@ -117,7 +115,7 @@ func (m *Member) double(addr netip.AddrPort) {
 		return
 	}
 	m.looking = true
-	go func() { // not among m.work: it may end the member, which waits for those
+	m.work.Go(func() {
 		select {
 		case <-m.started:
 		case <-m.ctx.Done():
@@ -130,13 +128,14 @@ func (m *Member) double(addr netip.AddrPort) {
 		m.conflictMu.Lock()
 		m.looking = false
 		m.conflictMu.Unlock()
-	}()
+	})
 }
 
 // settle puts a conflict that is certain on record, and ends this member if it is the one to go.
 func (m *Member) settle(addr netip.AddrPort, why string) {
-	m.putOnRecord(addr, why)
+	recorded := m.putOnRecord(addr, why)
 	if own := m.Addr(); own.Compare(addr) > 0 {
+		<-recorded
 		m.endBecause(fmt.Errorf("%w: %s runs at %v too: stop one of them, or give it another id", ErrIDInUse, m.opt.ID, addr))
 	}
 }
@@ -180,21 +179,31 @@ func (m *Member) watchRival(rec events.Recorded, out events.Outcome) {
 		return
 	}
 	if addr, err := netip.ParseAddrPort(rec.Address); err == nil && rec.Address != own {
-		go m.settle(addr, conflictLogged) // not among m.work: it may end the member, which waits for those
+		m.work.Go(func() { m.settle(addr, conflictLogged) }) // it waits for a disk
 	}
 }
 
-// endBecause closes the member for a reason of its own.
+// endBecause closes the member for a reason of its own, unless it ends already. It returns at once: the end waits for all
+// that the member does, its caller included.
 func (m *Member) endBecause(err error) {
-	m.conflictMu.Lock()
-	if m.err == nil {
-		m.err = err
+	if !m.end(err) {
+		return
 	}
-	m.conflictMu.Unlock()
 	m.log.Error("the member ends", "error", err)
-	if closeErr := m.shut(); closeErr != nil {
-		m.log.Error("closing", "error", closeErr)
-	}
+	go func() {
+		_ = m.agent.Close() // out of the other's way; shut says what came of it
+		m.tellLog(m.ctx)
+		if err := m.shut(); err != nil {
+			m.log.Error("closing", "error", err)
+		}
+	}()
+}
+
+// tellLog gives the log some time to take what is on record. What it does not take stays in the outbox.
+func (m *Member) tellLog(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, logPatience)
+	defer cancel()
+	_ = m.rec.Drained(ctx)
 }
 
 // putOnRecord records that another process shows this member's id at addr, unless a conflict was recorded a moment ago: of one

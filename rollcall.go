@@ -69,7 +69,8 @@ type Member struct {
 	joined    chan struct{} // closed when this member has met another, or had nobody to meet
 	threshold threshold
 	seeds     *seeds
-	ending    chan struct{} // closed when Leave or Close begins
+	ending    chan struct{} // closed when Leave or Close begins, or an end of the member's own
+	err       error         // why it ended by itself; set before ending is closed
 	feed      *logFeed
 	began     time.Time
 	stale     chan uint64 // incarnations the log knows already, for the member to rise above
@@ -79,7 +80,6 @@ type Member struct {
 	onRecord   <-chan struct{} // closed when that is on disk; nil before the first
 	looking    bool            // for another process with this id
 	rival      rival           // the recorder's reader only
-	err        error           // why the member ended by itself
 
 	started  chan struct{}                   // closed at the end of the start
 	until    atomic.Pointer[context.Context] // of LeaveWhen
@@ -295,9 +295,12 @@ func (m *Member) Joined() <-chan struct{} { return m.joined }
 
 // Err is why the member ended by itself; nil while it runs, and when it was told to end.
 func (m *Member) Err() error {
-	m.conflictMu.Lock()
-	defer m.conflictMu.Unlock()
-	return m.err
+	select {
+	case <-m.ending:
+		return m.err
+	default:
+		return nil
+	}
 }
 
 // Done is closed when the member has ended, by whatever way.
@@ -372,7 +375,7 @@ func (m *Member) Leave(ctx context.Context) error {
 	ended := true
 	m.leaving.Do(func() {
 		ended = false
-		m.end()
+		m.end(nil)
 		err := m.agent.Leave(ctx)
 		err = errors.Join(err, m.agent.Close())
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainPatience)
@@ -418,7 +421,7 @@ func (m *Member) Close() error {
 
 // shut ends everything, once.
 func (m *Member) shut() error {
-	m.end()
+	m.end(nil)
 	m.closing.Do(func() {
 		err := m.agent.Close()
 		m.cancel()
@@ -429,7 +432,14 @@ func (m *Member) shut() error {
 	return m.closeErr
 }
 
-func (m *Member) end() { m.endOnce.Do(func() { close(m.ending) }) }
+// end begins the end, and reports whether nobody else had. A reason is given by what ends the member without being told to.
+func (m *Member) end(why error) (first bool) {
+	m.endOnce.Do(func() {
+		m.err, first = why, true
+		close(m.ending)
+	})
+	return first
+}
 
 // Kill ends the member as a crash would: its socket is gone before anybody could be told. For development and tests.
 func (m *Member) Kill() error {
