@@ -15,7 +15,8 @@
 // priority and weight of 1; the order of an answer is random. TTL is [TTL], for what is not there too.
 //
 // Promise: while the views do not hold the whole log the answer is SERVFAIL, never that somebody is not there. A name of the
-// scheme without a node is NXDOMAIN, a name outside the zone REFUSED.
+// scheme without a node is NXDOMAIN, a name outside the zone REFUSED. What others lie below, such as _role.default.rollcall., is there
+// and has no records: a resolver that asks label by label (RFC 9156) finds its way. What is no query is NOTIMP.
 //
 // Limits: a label has 63 bytes, so an id of 64, or a tag whose key or value is longer than 62, has no name here: a node with such an id,
 // or at a host with such a label, is left out of SRV, which names its targets. An answer that does

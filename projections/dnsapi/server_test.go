@@ -91,7 +91,11 @@ func (w *world) append(ev events.Event) {
 
 func (w *world) fleet() {
 	for i, id := range []string{"n1", "n2", "N3", "n4"} {
-		w.join(id, fmt.Sprintf("10.0.0.%d:700%d", i+1, i+1), map[string]string{"role": "worker", "version": "2." + fmt.Sprint(i)})
+		tags := map[string]string{"role": "worker", "version": "2." + fmt.Sprint(i)}
+		if id == "n2" {
+			tags["idle"] = "yes"
+		}
+		w.join(id, fmt.Sprintf("10.0.0.%d:700%d", i+1, i+1), tags)
 	}
 	w.join("n5", "[fd00::5]:7005", map[string]string{"role": "worker"})
 	w.join("n6", "db.example.org:7006", map[string]string{"role": "db"})
@@ -147,6 +151,12 @@ func TestNames(t *testing.T) {
 		{`_2\.2._version.test.rollcall.`, dns.TypeA, dns.RcodeSuccess, "A 10.0.0.3"},
 		{"_web._role.test.rollcall.", dns.TypeSRV, dns.RcodeNameError, ""},
 		{"worker.role.test.rollcall.", dns.TypeSRV, dns.RcodeNameError, ""},
+		{"_role.test.rollcall.", dns.TypeA, dns.RcodeSuccess, ""}, // there are names below it
+		{"_ROLE.test.rollcall.", dns.TypeSRV, dns.RcodeSuccess, ""},
+		{"_idle.test.rollcall.", dns.TypeA, dns.RcodeNameError, ""}, // n2 alone has it
+		{"_gone.test.rollcall.", dns.TypeA, dns.RcodeNameError, ""},
+		{"role.test.rollcall.", dns.TypeA, dns.RcodeNameError, ""},
+		{"_x._worker._role.test.rollcall.", dns.TypeA, dns.RcodeNameError, ""},
 		{"node.test.rollcall.", dns.TypeA, dns.RcodeSuccess, ""},
 		{"test.rollcall.", dns.TypeA, dns.RcodeSuccess, ""},
 		{"n1.node.other.rollcall.", dns.TypeA, dns.RcodeRefused, ""},
@@ -274,9 +284,12 @@ func TestQueriesThatAreNone(t *testing.T) {
 	chaos := new(dns.Msg).SetQuestion("n1.node.test.rollcall.", dns.TypeA)
 	chaos.Question[0].Qclass = dns.ClassCHAOS
 	update := new(dns.Msg).SetUpdate("test.rollcall.")
-	for want, query := range map[int]*dns.Msg{dns.RcodeRefused: chaos, dns.RcodeNotImplemented: update} {
+	notify := new(dns.Msg).SetNotify("test.rollcall.")
+	for query, want := range map[*dns.Msg]int{
+		chaos: dns.RcodeRefused, update: dns.RcodeNotImplemented, notify: dns.RcodeNotImplemented,
+	} {
 		r, _, err := (&dns.Client{Timeout: patience}).Exchange(query, w.server.Addr())
-		if err != nil || r.Rcode != want {
+		if err != nil || r.Rcode != want || len(r.Answer) > 0 {
 			t.Errorf("%v, %v, want %s", r, err, dns.RcodeToString[want])
 		}
 	}

@@ -55,6 +55,9 @@ func (z *zone) ServeDNS(w dns.ResponseWriter, query *dns.Msg) {
 // answer says what is known about the name of a query.
 func (z *zone) answer(query *dns.Msg) *dns.Msg {
 	reply := new(dns.Msg)
+	if query.Opcode != dns.OpcodeQuery {
+		return reply.SetRcode(query, dns.RcodeNotImplemented)
+	}
 	if len(query.Question) != 1 || query.Question[0].Qclass != dns.ClassINET {
 		return reply.SetRcode(query, dns.RcodeRefused)
 	}
@@ -85,27 +88,31 @@ func (z *zone) answer(query *dns.Msg) *dns.Msg {
 	return reply
 }
 
-// find returns the nodes that a name in the zone stands for, and whether there is such a name at all.
+// find returns the nodes that a name in the zone stands for, and whether there is such a name at all. One that others lie below
+// is there and stands for none: that it were not would say the same of them (RFC 8020).
 func (z *zone) find(name string) (found []*projections.Node, exists bool) {
 	labels := dns.SplitDomainName(strings.TrimSuffix(name, z.origin))
 	if len(labels) == 0 || len(labels) == 1 && labels[0] == nodeLabel {
-		return nil, true // they hold names, and are none of a node
+		return nil, true
 	}
-	if len(labels) != 2 {
+	if len(labels) > 2 {
 		return nil, false
 	}
-	var wanted func(n *projections.Node) bool
-	value, isValue := strings.CutPrefix(text(labels[0]), "_")
-	key, isKey := strings.CutPrefix(text(labels[1]), "_")
-	switch {
-	case labels[1] == nodeLabel:
+	key, isKey := strings.CutPrefix(text(labels[len(labels)-1]), "_")
+	switch value, isValue := strings.CutPrefix(text(labels[0]), "_"); {
+	case len(labels) == 1 && isKey:
+		return nil, len(z.nodes(func(n *projections.Node) bool { return hasKey(n, key) })) > 0
+	case len(labels) == 2 && isKey && isValue:
+		found = z.nodes(func(n *projections.Node) bool { return tagged(n, key, value) })
+	case len(labels) == 2 && labels[1] == nodeLabel:
 		id := text(labels[0])
-		wanted = func(n *projections.Node) bool { return strings.EqualFold(n.ID, id) }
-	case isValue && isKey:
-		wanted = func(n *projections.Node) bool { return tagged(n, key, value) }
-	default:
-		return nil, false
+		found = z.nodes(func(n *projections.Node) bool { return strings.EqualFold(n.ID, id) })
 	}
+	return found, len(found) > 0
+}
+
+// nodes are those wanted, of the nodes that can be called.
+func (z *zone) nodes(wanted func(n *projections.Node) bool) (found []*projections.Node) {
 	z.p.View(func(v *projections.Views) { found = v.Registry.Select(projections.Selector{}) })
 	kept := found[:0]
 	for _, n := range found {
@@ -113,7 +120,17 @@ func (z *zone) find(name string) (found []*projections.Node, exists bool) {
 			kept = append(kept, n)
 		}
 	}
-	return kept, len(kept) > 0
+	return kept
+}
+
+// hasKey reports whether n has a tag whose key reads like this.
+func hasKey(n *projections.Node, key string) bool {
+	for k := range n.Tags {
+		if strings.EqualFold(k, key) {
+			return true
+		}
+	}
+	return false
 }
 
 // tagged reports whether n has a tag that reads like this in a name, where upper and lower case are the same.
