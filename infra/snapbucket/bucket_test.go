@@ -146,6 +146,9 @@ func TestWhatIsSavedIsReadAndRemovedWithoutTrace(t *testing.T) {
 		if _, _, err := b.Open(t.Context(), name); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("open %s: %v", name, err)
 		}
+		if _, err := b.SetAside(t.Context(), name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("put %s aside: %v", name, err)
+		}
 	}
 	if names := fmt.Sprint(w.names(b)); names != "[two.bad]" || w.messages() != 1 { // a name without content
 		t.Errorf("%v listed, %d messages left", names, w.messages())

@@ -38,30 +38,51 @@ const (
 
 	// keepLook is how often it is looked whether a snapshot is due by the clock.
 	keepLook = time.Second
+
+	// loadLooks is how often a start looks which snapshots there are, where other projectors remove what it found before it could
+	// read it: each look takes as long as reading one.
+	loadLooks = 4
 )
 
 // load takes the newest snapshot that can be used, puts aside those that are broken or of another cluster, and learns which
 // checkpoints there are. It fails when the store is away; what it cannot read otherwise is said, and the log is read
 // instead.
 func (p *Projector) load(ctx context.Context) error {
+	for range loadLooks {
+		again, err := p.loadNewest(ctx)
+		if err != nil {
+			return err
+		}
+		if !again {
+			break
+		}
+	}
+	p.refresh(ctx)
+	return nil
+}
+
+// loadNewest is one look at what there is. It reports whether another one may find more: nothing could be used, and something was
+// removed meanwhile, as is done by who has written a newer one.
+func (p *Projector) loadNewest(ctx context.Context) (again bool, err error) {
 	list, err := p.list(ctx)
 	if err != nil {
-		return fmt.Errorf("list the snapshots in %s: %w", p.store, err)
+		return false, fmt.Errorf("list the snapshots in %s: %w", p.store, err)
 	}
 	for _, k := range ours(newestFirst(list), snapshotSuffix) {
 		head, views, desc, err := p.readKept(ctx, k)
 		if errors.Is(err, events.ErrUnavailable) || errors.Is(err, fs.ErrPermission) {
-			return fmt.Errorf("read snapshot %s in %s: %w", k.Name, p.store, err)
+			return false, fmt.Errorf("read snapshot %s in %s: %w", k.Name, p.store, err)
 		}
 		if err == nil {
 			p.restore(head, views, desc)
 			p.log.Info("snapshot read", "store", p.store.String(), "name", k.Name, "position", head.Position)
-			break
+			return false, nil
 		}
-		p.setAside(ctx, k, err)
+		if gone := p.setAside(ctx, k, err); gone {
+			again = true
+		}
 	}
-	p.refresh(ctx)
-	return nil
+	return again, nil
 }
 
 func (p *Projector) list(ctx context.Context) ([]Stored, error) {
@@ -127,19 +148,27 @@ func (p *Projector) readKept(ctx context.Context, k kept) (header, *projections.
 	return readSnapshot(src, size, p.cfg.Cluster)
 }
 
-// setAside does away with one that could not be read for the reason why: it is broken, gone, or only out of reach.
-func (p *Projector) setAside(ctx context.Context, k kept, why error) {
-	if errors.Is(why, errSnapshot) || errors.Is(why, fs.ErrNotExist) {
-		p.mu.Lock()
-		p.ladder.drop(k.Name)
-		p.mu.Unlock()
+// setAside does away with one that could not be read for the reason why: it is broken, gone, or only out of reach. It reports
+// whether it is gone: one that is removed while it is read looks broken.
+func (p *Projector) setAside(ctx context.Context, k kept, why error) (gone bool) {
+	log := p.log.With("store", p.store.String(), "name", k.Name, "reason", why)
+	broken := errors.Is(why, errSnapshot)
+	if !broken && !errors.Is(why, fs.ErrNotExist) {
+		log.Warn("snapshot passed over")
+		return false
 	}
-	if !errors.Is(why, errSnapshot) {
-		p.log.Warn("snapshot passed over", "store", p.store.String(), "name", k.Name, "reason", why)
-		return
+	p.mu.Lock()
+	p.ladder.drop(k.Name)
+	p.mu.Unlock()
+	if broken {
+		aside, err := p.store.SetAside(ctx, k.Name)
+		if !errors.Is(err, fs.ErrNotExist) {
+			log.Warn("snapshot put aside", "as", aside, "error", err)
+			return false
+		}
 	}
-	aside, err := p.store.SetAside(ctx, k.Name)
-	p.log.Warn("snapshot put aside", "store", p.store.String(), "name", k.Name, "as", aside, "reason", why, "error", err)
+	log.Info("snapshot gone: it was removed before it was read")
+	return true
 }
 
 // keep is what is to be written down: the views as they were.

@@ -27,7 +27,8 @@ type Store interface {
 	Save(ctx context.Context, name string, write func(io.Writer) error) error
 	// Remove forgets name; one that is not there is no error.
 	Remove(ctx context.Context, name string) error
-	// SetAside keeps the content of name for people to look at, under the name that is returned: name and AsideSuffix.
+	// SetAside keeps the content of name for people to look at, under the name that is returned: name and AsideSuffix. It fails with
+	// fs.ErrNotExist.
 	SetAside(ctx context.Context, name string) (aside string, err error)
 	// String says where people find it.
 	String() string
