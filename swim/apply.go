@@ -130,6 +130,7 @@ func (n *Node) introduce(u *update, o origin) {
 		n.report(Transition{Kind: TransitionJoined, Author: m.id}, m, 0)
 		n.spread(m, priorityMedium, o)
 		if u.claim.state == Suspect {
+			m.came = never // it may have been gone before
 			n.applySuspect(m, u, Peer{}, o)
 		}
 	default: // remembered, so that it can be tried again and late rumours find it final; no news

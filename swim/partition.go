@@ -46,7 +46,9 @@ func (s Side) String() string {
 	}
 }
 
-// Partition is what a member makes of the members it cannot reach.
+// Partition is what a member makes of the members it cannot reach. While suspect or partitioned it speaks of the electorate alone:
+// the members that this one knew when it last heard the missing. Who joins later counts for nothing until that is over, or each
+// side could make itself a majority out of newcomers that the other does not know.
 type Partition struct {
 	State     PartitionState
 	Side      Side          // while suspect or partitioned
@@ -75,27 +77,29 @@ const (
 type partition struct {
 	Partition
 	changed time.Duration // when State was entered
-	fewest  int           // reachable members when the partition was declared
+	fewest  int           // least that were reachable at once since the partition was declared
 	timer   uint64
 }
+
+// open reports whether members are missing, so that the electorate is settled.
+func (p *partition) open() bool { return p.State == PartitionSuspect || p.State == Partitioned }
 
 // checkPartition looks at the view once a period.
 func (n *Node) checkPartition() {
 	p := &n.split
 	p.timer = n.timers.arm(timerPartition, noRef, n.now+n.cfg.ProtocolPeriod)
-	var missing []ID
-	p.Reachable, p.Total, missing = n.reach()
-	cut := isCut(p.Reachable, p.Total)
-	side := p.Side
+	t := n.look()
+	p.Reachable, p.Total = t.reachable, t.total
+	cut, side := t.cut(), p.Side
 	if cut {
-		p.Side = sideOf(p.Reachable, p.Total, n.reachesLowest)
+		p.Side = n.sideOf(&t)
 	}
 	held := n.now - p.changed
 	switch p.State {
 	case PartitionUnknown, PartitionHealthy:
 		switch {
 		case cut:
-			p.enter(PartitionSuspect, n.now)
+			n.suspectPartition(&t)
 		case p.Total > 1:
 			p.State = PartitionHealthy
 		}
@@ -106,20 +110,23 @@ func (n *Node) checkPartition() {
 		case held >= n.cfg.PartitionGrace:
 			p.enter(Partitioned, n.now)
 			p.fewest = p.Reachable
-			n.reportPartition(TransitionPartitioned, missing)
+			n.reportPartition(TransitionPartitioned, t.missing)
 		}
 	case Partitioned:
 		p.fewest = min(p.fewest, p.Reachable)
 		switch {
+		case !cut && p.Reachable > p.fewest: // of the electorate: somebody is back
+			p.enter(PartitionHealed, n.now)
+			n.reportPartition(TransitionHealed, nil)
 		case !cut:
-			n.endPartition()
+			p.enter(PartitionHealthy, n.now)
 		case p.Side != side:
-			n.reportPartition(TransitionPartitioned, missing)
+			n.reportPartition(TransitionPartitioned, t.missing)
 		}
 	case PartitionHealed:
 		switch {
 		case cut:
-			p.enter(PartitionSuspect, n.now)
+			n.suspectPartition(&t)
 		case held >= n.cfg.PartitionGrace:
 			p.enter(PartitionHealthy, n.now)
 		}
@@ -128,102 +135,13 @@ func (n *Node) checkPartition() {
 	if p.State == PartitionSuspect {
 		p.Grace = max(n.cfg.PartitionGrace-(n.now-p.changed), 0)
 	}
-	if p.State != PartitionSuspect && p.State != Partitioned {
+	if !p.open() {
 		p.Side = NoSide
 	}
 }
 
-// endPartition tells a heal, where missing members came back, from forgetting, where they were given up.
-func (n *Node) endPartition() {
-	p := &n.split
-	if p.Reachable > p.fewest {
-		p.enter(PartitionHealed, n.now)
-		n.reportPartition(TransitionHealed, nil)
-		return
-	}
-	p.enter(PartitionHealthy, n.now)
-}
-
 func (p *partition) enter(s PartitionState, now time.Duration) {
 	p.State, p.changed = s, now
-}
-
-func isCut(reachable, total int) bool { return (total-reachable)*partitionShare > total }
-
-// inMinority looks anew: the detector's own look may be a period old, as long as a suspicion that ripened meanwhile.
-func (n *Node) inMinority() bool {
-	reachable, total, _ := n.reach()
-	return isCut(reachable, total) && sideOf(reachable, total, n.reachesLowest) == Minority
-}
-
-// sideOf says on which side of a cut a member is that reaches so many of all. Of two equal halves the majority is the one that
-// reaches the lowest id, which is asked of them alone.
-func sideOf(reachable, total int, reachesLowest func() bool) Side {
-	switch {
-	case 2*reachable > total, 2*reachable == total && reachesLowest():
-		return Majority
-	default:
-		return Minority
-	}
-}
-
-// A footing is what a member counts as for the partition detector.
-type footing uint8
-
-const (
-	uncounted footing = iota
-	reached
-	missed
-)
-
-// footing says what m counts as. Whoever is alone, hearing nobody, accuses nobody and yet reaches nobody.
-func (n *Node) footing(m *member, alone bool) footing {
-	switch {
-	case m == nil:
-		return uncounted
-	case m.state == Alive && (!alone || m.ref == selfRef):
-		return reached
-	case m.state.Live(), m.state == Failed && m.lost && n.now-m.since < partitionMemory:
-		return missed
-	default:
-		return uncounted
-	}
-}
-
-// alone says whether nobody was heard in a whole cycle of probes.
-func (n *Node) alone() bool {
-	return len(n.live) > 1 && n.now-n.heardAny > n.cycle()+2*n.cfg.ProtocolPeriod
-}
-
-// reach counts the reachable members and all that should be, and names some that are missing.
-func (n *Node) reach() (reachable, total int, missing []ID) {
-	alone := n.alone()
-	for _, m := range n.members {
-		switch n.footing(m, alone) {
-		case reached:
-			reachable++
-		case missed:
-			total++
-			if len(missing) < unreachableListed {
-				missing = append(missing, m.id)
-			}
-		}
-	}
-	return reachable, total + reachable, missing
-}
-
-// reachesLowest says whether the lowest id of all that count is among the reachable. It compares every id, a fifth of a member's
-// CPU where a thousand do it each period.
-func (n *Node) reachesLowest() bool {
-	alone := n.alone()
-	var lowest ID
-	var is footing
-	for _, m := range n.members {
-		if s := n.footing(m, alone); s != uncounted && (lowest == "" || m.id < lowest) {
-			lowest, is = m.id, s
-		}
-	}
-	return is == reached
 }
 
 func (n *Node) reportPartition(kind TransitionKind, missing []ID) {

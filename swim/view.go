@@ -26,13 +26,14 @@ type member struct {
 	place       place
 	incarnation uint64
 	state       State
-	lost        bool // it was live in this view before it failed
+	elector     bool // it counts, while members are missing together (partition)
 	hearsay     bool // it left before this view knew it; not told in a state exchange
 	ref         int32
 	live        int32         // place in Node.live; noRef when failed or left
 	hash        uint64        // of the id
 	since       time.Duration // when state was adopted
 	heard       time.Duration // when it was last heard itself
+	came        time.Duration // when it was first alive in this view, since it last left; never: it was not
 	edge        *edge         // nil until it is probed
 	tagged      *Tags         // nil: none
 	suspicion   *suspicion    // while Suspect; kept with Failed for its accusers
@@ -76,7 +77,7 @@ func (n *Node) row(ref int32) *member {
 
 // add makes a row in no state yet; the caller sets one with setState. It returns nil when the view is full.
 func (n *Node) add(id ID, addr netip.AddrPort) *member {
-	m := &member{id: id, place: placeOf(addr), hash: hashID(id), live: noRef, heard: never}
+	m := &member{id: id, place: placeOf(addr), hash: hashID(id), live: noRef, heard: never, came: never}
 	switch {
 	case len(n.free) > 0:
 		m.ref = n.free[len(n.free)-1]
@@ -126,7 +127,6 @@ func (n *Node) forget(m *member) {
 // suspicion. It is the only place where a state changes.
 func (n *Node) adopt(m *member, c claim) {
 	wasLive := m.live != noRef
-	m.lost = c.state == Failed && (wasLive || m.lost)
 	m.hearsay = false
 	if m.state == Suspect {
 		n.suspects--
@@ -139,6 +139,12 @@ func (n *Node) adopt(m *member, c claim) {
 	}
 	if m.state != c.state {
 		m.since = n.now
+	}
+	switch {
+	case c.state == Left:
+		m.came = never
+	case c.state == Alive && m.came == never:
+		m.came = n.now
 	}
 	switch {
 	case !c.state.Live():
