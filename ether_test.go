@@ -28,6 +28,7 @@ type ether struct {
 	next    byte // of the addresses given out
 	ends    map[netip.AddrPort]*antenna
 	calls   map[netip.AddrPort]int        // by address: exchanges with whoever answers there
+	dark    netip.AddrPort                // who calls there waits in vain
 	divided func(one, other swim.ID) bool // what is between them is lost; nil divides nobody
 }
 
@@ -92,10 +93,14 @@ func (a *antenna) Send(to swim.Peer, datagram []byte) {
 }
 
 func (a *antenna) Exchange(ctx context.Context, to swim.Peer, request []byte) (swim.ID, []byte, error) {
+	a.ether.mu.Lock()
 	if to.ID == "" {
-		a.ether.mu.Lock()
 		a.ether.calls[to.Addr]++
-		a.ether.mu.Unlock()
+	}
+	dark := to.Addr == a.ether.dark
+	a.ether.mu.Unlock()
+	if dark {
+		<-ctx.Done()
 	}
 	other := a.ether.between(a, to.Addr)
 	switch {

@@ -202,6 +202,7 @@ func (m *Member) start(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, transport.Close(ctx))
 	}
+	m.work.Go(m.enterWhenMet)
 	m.work.Go(m.joinSeeds)
 	m.work.Go(m.learnFromLog)
 	m.work.Go(m.watchPartition)

@@ -163,7 +163,6 @@ func (m *Member) joinSeeds() {
 		}
 		select {
 		case <-m.agent.Met(): // through a seed, the log, or because another found this one
-			m.enter()
 			m.keepSeeds()
 			return
 		case <-time.After(pause/2 + rand.N(pause)):

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rollcall"
+	"rollcall/events"
 	"rollcall/events/memlog"
 	"rollcall/swim"
 )
@@ -108,6 +109,42 @@ func TestLostSeedIsAskedAgain(t *testing.T) {
 		time.Sleep(11 * time.Second)
 		if a, b := state(m, "n1"), state(seed, "n2"); a != swim.Alive || b != swim.Alive {
 			t.Errorf("the seed is %v to the member, the member %v to the seed, want both alive", a, b)
+		}
+	})
+}
+
+// Whoever has met one member has joined, however long another seed is waited for: what it finds from then on is recorded.
+func TestDarkSeedHoldsNothingBack(t *testing.T) {
+	inBubble(t, func(h *house) {
+		n2 := h.join(h.options("n2"))
+		n3 := h.join(h.options("n3", n2.Addr()))
+		<-n3.Joined()
+		h.ether.dark = h.ether.address()
+		n1 := h.join(h.options("n1", n2.Addr(), h.ether.dark))
+		began := time.Now() // of the bubble
+		sees(h.t, n1, "n3", swim.Alive)
+		if err := n3.Kill(); err != nil {
+			h.t.Fatal(err)
+		}
+		<-n1.Joined()
+		if after := time.Since(began); after > time.Second {
+			h.t.Errorf("joined after %v: it waited for the seed that does not answer", after)
+		}
+		sees(h.t, n1, "n3", swim.Failed)
+		h.drained(n1)
+		info, err := h.log.Info(h.bounded())
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		accused := false
+		for rec, err := range h.log.Subscribe(h.bounded(), events.Filter{Node: "n3", Author: "n1"}, events.From{Through: info.Last}) {
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			accused = accused || rec.Kind == events.Suspected || rec.Kind == events.Accused
+		}
+		if !accused {
+			h.t.Error("n1's accusation is not in the log")
 		}
 	})
 }

@@ -13,7 +13,7 @@ import (
 // newest says all that the log needs, the incarnation and the tags.
 const unsaidMax = 16
 
-// threshold is what a member stands before until it has joined: a member that has seeds has when one of them let it in, and
+// threshold is what a member stands before until it has joined: a member that has seeds has when it has met another, and
 // before that it is nobody's to speak of. What it has to say of itself is kept; what it says of others is dropped, because
 // whoever has met nobody has nothing to say of them.
 type threshold struct {
@@ -36,6 +36,15 @@ func (t *threshold) keep(self string, ts []swim.Transition) bool {
 	}
 	t.unsaid = t.unsaid[max(len(t.unsaid)-unsaidMax, 0):]
 	return true
+}
+
+// enterWhenMet does not wait for whoever else was asked: what this member finds from now on is to be recorded.
+func (m *Member) enterWhenMet() {
+	select {
+	case <-m.agent.Met():
+		m.enter()
+	case <-m.ctx.Done():
+	}
 }
 
 // enter makes the member one that has joined, once: what it had to say of itself is recorded first.
