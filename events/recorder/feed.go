@@ -55,7 +55,7 @@ func (r *Recorder) fold(rec events.Recorded) {
 	out := r.roll.Apply(rec)
 	if rec.Author == r.self {
 		if l := r.landing[rec.ID]; l != nil {
-			*l = landing{found: true, kind: rec.Kind, result: out.Result}
+			l.found, l.kind, l.result = true, rec.Kind, out.Result
 		}
 		switch rec.Kind {
 		case events.Suspected, events.Accused, events.Failed:

@@ -9,8 +9,9 @@ import (
 )
 
 // gate holds the appends back while the log is away or full, so that one small question at a growing interval finds out
-// when it is back, and not every draft by itself. What counts as being back is an append that was answered: a log whose
-// leader is lost may answer questions and take nothing, and the interval goes on growing then.
+// when it is back, and not every draft by itself. What counts as being back is an append that was answered, or was found in
+// the log: a log whose leader is lost may answer questions and take nothing, and the interval goes on growing then. Where
+// nothing is to be appended, an answer to a question has to do.
 type gate struct {
 	logger *slog.Logger
 	shut   chan struct{} // the gate was closed; capacity 1
@@ -67,6 +68,20 @@ func (g *gate) fail(cause error) {
 func (g *gate) answered() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.back()
+}
+
+// silent says that nothing is to be appended any more.
+func (g *gate) silent() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed {
+		g.back()
+	}
+}
+
+// back ends the log's being away. The caller holds mu.
+func (g *gate) back() {
 	if g.cause == nil {
 		return
 	}
@@ -90,8 +105,8 @@ func (g *gate) away() error {
 	return g.cause
 }
 
-// run opens the gate again whenever reach finds the log, until ctx ends.
-func (g *gate) run(ctx context.Context, reach func(context.Context) error) {
+// run opens the gate again whenever reach finds the log, until ctx ends. silent reports whether nothing is to be appended.
+func (g *gate) run(ctx context.Context, reach func(context.Context) error, silent func() bool) {
 	for {
 		attempt, closed := g.next()
 		if !closed {
@@ -109,6 +124,9 @@ func (g *gate) run(ctx context.Context, reach func(context.Context) error) {
 			g.mu.Lock()
 			g.release()
 			g.mu.Unlock()
+			if silent() {
+				g.silent()
+			}
 		}
 	}
 }

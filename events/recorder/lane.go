@@ -121,6 +121,9 @@ func (r *Recorder) head(l *lane) (uint64, bool) {
 		return l.queue[0], true
 	}
 	delete(r.lanes, l.node)
+	if len(r.lanes) == 0 {
+		r.gate.silent()
+	}
 	if own := r.lanes[r.self]; own != nil && len(r.lanes) == 1 {
 		signal(own.wake) // our left may be waiting for the others
 	}
@@ -143,6 +146,7 @@ func (r *Recorder) settle(ctx context.Context, l *lane, seq uint64) error {
 		if err := r.gate.pass(ctx); err != nil {
 			return err
 		}
+		r.confirm(ev.ID)
 		d := r.decide(ev, waited)
 		switch d.action {
 		case actWait:
@@ -158,7 +162,7 @@ func (r *Recorder) settle(ctx context.Context, l *lane, seq uint64) error {
 				return err
 			}
 		case actAppend, actDerive:
-			err := r.append(ctx, l, d)
+			err := r.say(ctx, l, d)
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
@@ -190,9 +194,30 @@ func (r *Recorder) settle(ctx context.Context, l *lane, seq uint64) error {
 // finish lets go of a draft and of its entry.
 func (r *Recorder) finish(id string, remove func()) {
 	remove()
+	r.disregard(id)
+}
+
+// disregard ends the search for an event of ours in the log.
+func (r *Recorder) disregard(id string) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	delete(r.landing, id)
+}
+
+// confirm counts an event of ours that was sent and not answered, if the feed has found it since: that is the answer.
+func (r *Recorder) confirm(id string) {
+	r.mu.Lock()
+	l := r.landing[id]
+	if l == nil || !l.found || !l.unanswered {
+		r.mu.Unlock()
+		return
+	}
+	l.unanswered = false
+	count := l.count
 	r.mu.Unlock()
+	r.gate.answered()
+	r.counts.appended.add()
+	count.add()
 }
 
 // renew gives the entry seq another id: the log holds the old one for ever, or a younger one must come before it. When the
@@ -210,10 +235,21 @@ func (r *Recorder) renew(seq uint64, ev events.Event) events.Event {
 	} else {
 		r.logger.Debug("to be said under another id", "entry", seq, "event", ev.ID, "before", old)
 	}
-	r.mu.Lock()
-	delete(r.landing, drop)
-	r.mu.Unlock()
+	r.disregard(drop)
 	return ev
+}
+
+// say carries out a decision to append. What a draft builds on has no place in the outbox, and is looked for meanwhile only.
+func (r *Recorder) say(ctx context.Context, l *lane, d decision) error {
+	if d.action != actDerive {
+		return r.append(ctx, l, d)
+	}
+	r.mu.Lock()
+	r.landing[d.event.ID] = new(landing)
+	r.mu.Unlock()
+	defer r.disregard(d.event.ID)
+	defer r.confirm(d.event.ID)
+	return r.append(ctx, l, d)
 }
 
 // append brings one event to the log and waits until the feed has read what the log made of it. An error is the log's
@@ -224,6 +260,7 @@ func (r *Recorder) append(ctx context.Context, l *lane, d decision) error {
 	var taken *events.TakenError
 	switch {
 	case err == nil:
+		r.answered(d.event.ID)
 		r.gate.answered()
 		r.counts.appended.add()
 		d.count.add()
@@ -256,11 +293,30 @@ func (r *Recorder) append(ctx context.Context, l *lane, d decision) error {
 		r.gate.fail(err)
 		return nil
 	default: // ErrUnavailable, or what nobody foresaw: it may be stored
+		r.unanswered(d)
 		r.gate.fail(err)
 		if err := r.gate.pass(ctx); err != nil {
 			return err
 		}
 		return r.reread(ctx, l, d.expect)
+	}
+}
+
+// unanswered notes that an event was sent and may be in the log.
+func (r *Recorder) unanswered(d decision) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if l := r.landing[d.event.ID]; l != nil {
+		l.unanswered, l.count = true, d.count
+	}
+}
+
+// answered forgets that an event was sent before without an answer.
+func (r *Recorder) answered(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if l := r.landing[id]; l != nil {
+		l.unanswered = false
 	}
 }
 

@@ -105,11 +105,14 @@ type Recorder struct {
 	loaded  uint64              // newest sequence of the outbox in a lane
 }
 
-// landing is what the feed found of one of our drafts.
+// landing is what the feed found of one of our drafts, or of what one builds on.
 type landing struct {
 	found  bool
 	kind   events.Kind // that it was stored as
 	result events.Result
+
+	unanswered bool     // it was sent, and no answer came
+	count      *counter // of the decision to send it; nil for none
 }
 
 // New returns a recorder. It does nothing before Run, except that Record keeps.
@@ -196,7 +199,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 			cancel(err)
 		}
 	})
-	wg.Go(func() { r.gate.run(ctx, r.reach) })
+	wg.Go(func() { r.gate.run(ctx, r.reach, r.silent) })
 	wg.Go(func() { r.payOwed(ctx) })
 	wg.Go(func() {
 		// What an earlier life left behind builds on what it had said: read that before judging.
@@ -249,6 +252,13 @@ func (r *Recorder) reach(ctx context.Context) error {
 	defer cancel()
 	_, err := r.cfg.Log.Info(ctx)
 	return err
+}
+
+// silent reports whether nothing is to be said.
+func (r *Recorder) silent() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.lanes) == 0
 }
 
 // Node returns what the log says about id, as far as it was read.
