@@ -158,6 +158,7 @@ func TestInject(t *testing.T) {
 		t.Errorf("last of n1 is %+v, error %v; want position %d and a DecodeError", rec, err, bad)
 	}
 	mustAppend(t, log, "n1", bad) // what cannot be read is still what the next append expects
+	mustAppend(t, log, "n3", log.Inject("rollcall.c.node.n3.x", []byte(`{}`)))
 	var positions []uint64
 	for rec := range log.Subscribe(t.Context(), events.Filter{Node: "n1"}, events.From{}) {
 		if positions = append(positions, rec.Position); len(positions) == 2 {

@@ -14,8 +14,8 @@ package memlog
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -142,10 +142,12 @@ func (l *Log) store(subject string, body []byte) uint64 {
 	return position
 }
 
-// note remembers that the newest event about what subject names is at position. l.mu is held.
+// note remembers that the newest event about what subject names is at position. An expectation sees what its filter matches,
+// also what is no event. l.mu is held.
 func (l *Log) note(subject string, position uint64) {
-	if ev, err := events.ParseSubject(subject); err == nil || errors.Is(err, events.ErrUnknownKind) {
-		l.last[events.Expectation(ev)] = position
+	const about = 4 // tokens, of a node or of a group; something follows them
+	if tokens := strings.SplitN(subject, ".", about+1); len(tokens) > about {
+		l.last[strings.Join(tokens[:about], ".")+".>"] = position
 	}
 }
 

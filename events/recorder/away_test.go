@@ -402,3 +402,35 @@ func TestNewerVersionEverywhere(t *testing.T) {
 		}
 	})
 }
+
+// What nobody can read and whose subject is no event's changes what the next append must expect, too, and holds nobody up. It is
+// read a while after the log has it.
+func TestUnreadableSubject(t *testing.T) {
+	bubble(t, func(t *testing.T, log *memlog.Log) {
+		m := start(t, lateLog{log}, "m0")
+		m.record(joined("m0"))
+		m.drained()
+		inject(t, log, events.Joined, "v", "v", 1)
+		time.Sleep(time.Minute)
+		log.Inject("rollcall.test.node.v.x", []byte("{}"))
+		m.record(suspected("v"))
+		m.drained()
+		if n, _ := m.Node("v"); n.State != events.StateSuspect || m.Stats().Conflicts == 0 {
+			t.Errorf("v is %s, want suspect; %+v", n.State, m.Stats())
+		}
+	})
+}
+
+// lateLog brings what it stores 300 ms later.
+type lateLog struct{ *memlog.Log }
+
+func (l lateLog) Subscribe(ctx context.Context, f events.Filter, from events.From) iter.Seq2[events.Recorded, error] {
+	return func(yield func(events.Recorded, error) bool) {
+		for rec, err := range l.Log.Subscribe(ctx, f, from) {
+			time.Sleep(300 * time.Millisecond) // sleep: virtual, in a bubble
+			if !yield(rec, err) {
+				return
+			}
+		}
+	}
+}

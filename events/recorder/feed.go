@@ -86,6 +86,11 @@ func (r *Recorder) skip(e *events.DecodeError) {
 		r.mu.Unlock()
 	}
 	r.advance(e.Position, node)
+	if node == "" && ev.Group == "" { // an append about anybody may have to expect it
+		r.mu.Lock()
+		r.wakeLanes()
+		r.mu.Unlock()
+	}
 }
 
 // advance says that position, an event about node, was read.
@@ -102,9 +107,14 @@ func (r *Recorder) advance(position uint64, node string) {
 		signal(l.wake)
 	}
 	if node == r.self { // our word may count from now on, about everybody
-		for _, l := range r.lanes {
-			signal(l.wake)
-		}
+		r.wakeLanes()
+	}
+}
+
+// wakeLanes has every draft that waits looked at again. The caller holds mu.
+func (r *Recorder) wakeLanes() {
+	for _, l := range r.lanes {
+		signal(l.wake)
 	}
 }
 

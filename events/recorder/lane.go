@@ -403,7 +403,7 @@ func (r *Recorder) newest(node string) uint64 {
 	return n.LastPosition
 }
 
-// awaitRead returns when the feed has read position, an event about l's node.
+// awaitRead returns when the feed has read position, an event about l's node or one of which nobody can tell.
 func (r *Recorder) awaitRead(ctx context.Context, l *lane, position uint64) error {
 	for r.Position() < position {
 		select {
