@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,8 +40,11 @@ func (a *api) prometheus(w http.ResponseWriter, r *http.Request) error {
 			metaPrefix + "cluster": a.p.Cluster(), metaPrefix + "id": n.ID, metaPrefix + "state": n.State.String(),
 			metaPrefix + "address": n.Address, metaPrefix + "incarnation": strconv.FormatUint(n.Incarnation, 10),
 		}
-		for key, value := range n.Tags {
-			labels[metaPrefix+"tag_"+labelName(key)] = value
+		for _, key := range slices.Sorted(maps.Keys(n.Tags)) {
+			label := metaPrefix + "tag_" + labelName(key)
+			if _, taken := labels[label]; !taken { // the first counts, in every answer
+				labels[label] = n.Tags[key]
+			}
 		}
 		targets = append(targets, targetJSON{Targets: []string{metricsAddress(n)}, Labels: labels})
 	}

@@ -156,6 +156,19 @@ func TestPrometheusTargets(t *testing.T) {
 	}
 }
 
+// Of tags whose keys are one label the first counts, in every answer: a target that is another each time starts anew each time.
+func TestPrometheusTargetsStayTheSame(t *testing.T) {
+	w := newWorld(t, nil)
+	w.tags = map[string]string{"a.b": "1", "a-b": "2", "a_b": "3"}
+	w.say(events.Joined, "n1", "n1", 1, events.Evidence{})
+	w.settle()
+	for range 64 {
+		if r := w.get("/sd/prometheus"); !strings.Contains(r.raw, `"__meta_rollcall_tag_a_b":"2"`) {
+			t.Fatalf("want that of a-b: %s", r.raw)
+		}
+	}
+}
+
 func TestDiffOfTwoInstants(t *testing.T) {
 	w := newWorld(t, nil)
 	w.episode() // n3 joins at 3, fails at 6, and is back at 7
