@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"rollcall/events"
@@ -61,32 +62,41 @@ type job struct {
 	fence  uint64
 	ending bool // it was told to
 	stop   context.CancelFunc
-	done   chan struct{} // closed when the work has returned, and that on every assignment of the shard before
+	done   chan struct{} // closed when the work has returned, or will not begin
+	turn   chan struct{} // of capacity 1, and of all jobs of one shard: who works has put something in
+}
+
+// over reports whether nothing is left of the job, and of those of its shard before it.
+func (j *job) over() bool {
+	select {
+	case <-j.done:
+		return len(j.turn) == 0
+	default:
+		return false
+	}
 }
 
 // Run calls work once for every assignment of a shard to this member, each in a goroutine of its own, at most
 // events.ShardsMax at a time, until ctx ends, which is no error. The context of a call ends when the shard is no longer this
 // member's, or when the view has been behind for StaleMax; if it proves to be this member's still, work is called again
 // with the same fence. Two calls for one shard never overlap: a work that does not return when its context ends keeps this
-// member from working on the shard again. One that returns by itself is not called again for that assignment.
+// member from working on the shard again, and keeps its place among those ShardsMax. One that returns by itself is not called again
+// for that assignment.
 //
 // It returns when every work has returned. It fails with projector.ErrStopped when the replica is stopped.
 func (w *Worker) Run(ctx context.Context, work func(ctx context.Context, s Assigned)) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	jobs := make(map[string]*job)
-	defer func() {
-		for _, j := range jobs {
-			j.stop()
-		}
-		for _, j := range jobs {
-			<-j.done
-		}
-	}()
 	for ctx.Err() == nil {
 		mine, position := w.look()
 		w.stop(jobs, mine)
 		for shard, fence := range mine {
-			if before := jobs[shard]; before == nil || before.ending {
-				jobs[shard] = w.start(ctx, Assigned{shard, fence}, before, work)
+			before := jobs[shard]
+			if before == nil && len(jobs) < events.ShardsMax || before != nil && before.ending {
+				jobs[shard] = w.start(ctx, Assigned{shard, fence}, before, work, &running)
 			}
 		}
 		if err := awaitPosition(ctx, w.cfg.Views, position+1, w.cfg.StaleMax/4); err != nil {
@@ -122,30 +132,33 @@ func (w *Worker) stop(jobs map[string]*job, mine map[string]uint64) {
 			j.ending = true
 			j.stop()
 		}
-		select {
-		case <-j.done:
-			if j.ending {
-				delete(jobs, shard)
-			}
-		default:
+		if j.ending && j.over() {
+			delete(jobs, shard)
 		}
 	}
 }
 
-// start begins the work on an assignment when that on the one before has ended.
-func (w *Worker) start(ctx context.Context, s Assigned, before *job, work func(ctx context.Context, s Assigned)) *job {
+// start begins the work on an assignment as soon as that on the ones before has ended. What waits for that ends with its assignment.
+func (w *Worker) start(
+	ctx context.Context, s Assigned, before *job, work func(ctx context.Context, s Assigned), running *sync.WaitGroup,
+) *job {
 	ctx, cancel := context.WithCancel(ctx)
-	j := &job{fence: s.Fence, stop: cancel, done: make(chan struct{})}
+	j := &job{fence: s.Fence, stop: cancel, done: make(chan struct{}), turn: make(chan struct{}, 1)}
+	if before != nil {
+		j.turn = before.turn
+	}
 	w.log.Info("shard taken", "shard", s.Shard, "fence", s.Fence)
-	go func() {
+	running.Go(func() {
 		defer close(j.done)
 		defer cancel()
-		if before != nil {
-			<-before.done
+		select {
+		case j.turn <- struct{}{}:
+			defer func() { <-j.turn }()
+		case <-ctx.Done():
 		}
 		if ctx.Err() == nil {
 			work(ctx, s)
 		}
-	}()
+	})
 	return j
 }

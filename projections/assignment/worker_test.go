@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -208,6 +209,71 @@ func TestWorkNeverOverlaps(t *testing.T) {
 			fences[s.Name] = s.Since
 		}
 		w.wantWork(desk, fmt.Sprintf("s0@%d s1@%d s2@%d", fences["s0"], fences["s1"], fences["s2"]))
+	})
+}
+
+// I15: a work that does not return is waited for by one call at most, however often its shard comes back; then that one begins.
+func TestI15WorkThatDoesNotReturnPilesNothingUp(t *testing.T) {
+	bubble(t, func(w *world) {
+		desk := w.worker("n2", time.Hour)
+		w.director("n1", w.p, 1)
+		w.want("n1: n2=s0")
+		work := fmt.Sprintf("s0@%d", w.group().Position)
+		outage := func() (goroutines int) {
+			w.log.SetAvailable(false)
+			w.pass(2 * assignment.DefaultStaleMax)
+			w.log.SetAvailable(true)
+			w.pass(2 * assignment.DefaultStaleMax)
+			return runtime.NumGoroutine()
+		}
+		once := outage()
+		for range 20 {
+			if now := outage(); now > once {
+				t.Fatalf("%d goroutines after one outage, %d after more", once, now)
+			}
+		}
+		if desk.begun != 1 {
+			t.Errorf("begun %d times, and has not returned once", desk.begun)
+		}
+		w.pass(time.Hour)
+		w.wantWork(desk, work)
+		if desk.begun != 2 {
+			t.Errorf("begun %d times, want 2", desk.begun)
+		}
+	})
+}
+
+// I15: works that do not return keep their places, also where their shards are none any more.
+func TestI15NoMoreWorksThanShards(t *testing.T) {
+	bubble(t, func(w *world) {
+		desk := w.worker("n2", time.Hour)
+		for _, id := range []string{"n3", "n4"} {
+			w.say(events.Left, id, id, nil)
+		}
+		_, stop := w.director("n1", w.p, events.ShardsMax)
+		begun := func(what string, want int) {
+			t.Helper()
+			w.pass(assignment.DefaultStaleMax)
+			desk.mu.Lock()
+			defer desk.mu.Unlock()
+			if desk.begun != want || len(desk.working) > events.ShardsMax {
+				t.Fatalf("%s: %d begun, %d at once; want %d", what, desk.begun, len(desk.working), want)
+			}
+		}
+		begun("all", events.ShardsMax)
+		stop()
+		next, err := assignment.NewDirector(assignment.DirectorConfig{
+			Cluster: cluster, Group: "orders", Self: "n1", Selector: "role = worker", Log: w.log, Views: w.p,
+			Shards: []string{"other", "s0"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.running.Go(func() { _ = next.Run(w.ctx) })
+		w.want("n1: n2=other,s0")
+		begun("none returned", events.ShardsMax)
+		w.pass(time.Hour)
+		begun("all but one returned", events.ShardsMax+1)
 	})
 }
 
