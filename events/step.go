@@ -87,25 +87,26 @@ func join(cur Node, ev *Event) (Node, Result, string) {
 }
 
 func refute(cur Node, ev *Event) (Node, Result, string) {
-	switch {
-	case cur.State == Unknown:
-		return cur, Refused, reasonNeverJoined
-	case ev.Incarnation <= cur.Incarnation:
-		return cur, Late, reasonKnown
-	case cur.State == StateLeft:
-		return cur, Refused, reasonLeft
-	}
-	next := alive(cur, ev)
-	if ev.Address != "" {
+	next, result, reason := raise(cur, ev)
+	if result == Applied && ev.Address != "" {
 		next.Address = ev.Address
 	}
-	if len(ev.Tags) > 0 {
+	if result == Applied && len(ev.Tags) > 0 {
 		next.Tags = ev.Tags
 	}
-	return next, Applied, ""
+	return next, result, reason
 }
 
 func tag(cur Node, ev *Event) (Node, Result, string) {
+	next, result, reason := raise(cur, ev)
+	if result == Applied {
+		next.Tags = ev.Tags
+	}
+	return next, result, reason
+}
+
+// raise is what refuted and tagged have in common: the owner of a node that is on the roll raises its incarnation.
+func raise(cur Node, ev *Event) (Node, Result, string) {
 	switch {
 	case cur.State == Unknown:
 		return cur, Refused, reasonNeverJoined
@@ -114,9 +115,7 @@ func tag(cur Node, ev *Event) (Node, Result, string) {
 	case cur.State == StateLeft:
 		return cur, Refused, reasonLeft
 	}
-	next := alive(cur, ev)
-	next.Tags = ev.Tags
-	return next, Applied, ""
+	return alive(cur, ev), Applied, ""
 }
 
 // leave prevails over a verdict of the same incarnation: it is the owner's last word.
