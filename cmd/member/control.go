@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"sync"
@@ -166,14 +165,7 @@ func (a *memberAPI) leave(w http.ResponseWriter, _ *http.Request) {
 
 // readObject reads one JSON object without other fields than value's, or answers with a problem and reports false.
 func readObject(w http.ResponseWriter, r *http.Request, value any, want string) bool {
-	dec := json.NewDecoder(r.Body)
-	dec.DisallowUnknownFields()
-	err := dec.Decode(value)
-	if err == nil {
-		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("something follows the object")
-		}
-	}
+	err := httpserver.ReadObject(r, value)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, "bad-body", "The body cannot be read", fmt.Errorf("%w; want %s", err, want))
 	}

@@ -2,14 +2,13 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
 
 	"rollcall/events"
+	"rollcall/infra/httpserver"
 	"rollcall/projections"
 	"rollcall/projections/projector"
 )
@@ -73,14 +72,7 @@ func nodeInBody(r *http.Request) (string, error) {
 
 // readBody reads one JSON object that has no other fields than value. want is an example.
 func readBody(r *http.Request, value any, want string) error {
-	dec := json.NewDecoder(r.Body)
-	dec.DisallowUnknownFields()
-	err := dec.Decode(value)
-	if err == nil {
-		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("something follows the object")
-		}
-	}
+	err := httpserver.ReadObject(r, value)
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
