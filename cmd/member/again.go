@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,19 +18,20 @@ const againEvery = time.Second
 
 // finding is an answer of one line, and what it means.
 type finding struct {
-	header, row []string // of a table, as wide as asked
-	names       []string // for -o name
-	value       any      // for -o json
-	notes       []string // for standard error
-	gist        string   // the same for answers that need not be printed one after the other
-	meaning     error    // for the exit status
+	header, more []string // of a table, and of a wide one besides
+	row          []string // the cells of both
+	names        []string // for -o name
+	value        any      // for -o json; nil: there was no answer
+	notes        []string // for standard error
+	gist         string   // the same for answers that need not be printed one after the other
+	meaning      error    // for the exit status
 }
 
 // tell prints what ask finds and returns what it means. With watch it asks again until interrupted, prints what differs from
 // the answer before, says on standard error what is wrong, and returns what the newest answer means, or why there was none.
 func (q *question) tell(cmd *cobra.Command, watch bool, ask func(ctx context.Context) (finding, error)) error {
 	var newest finding
-	var table *cli.Table
+	var p *printer
 	for asked := false; ; asked = true {
 		f, err := ask(cmd.Context())
 		switch {
@@ -42,8 +43,14 @@ func (q *question) tell(cmd *cobra.Command, watch bool, ask func(ctx context.Con
 			return err
 		}
 		if !asked || f.gist != newest.gist {
-			if table, err = f.print(cmd, *q.output, table); err != nil {
+			if p == nil && f.value != nil {
+				p = newPrinter(cmd.OutOrStdout(), *q.output, f.header, f.more...)
+			}
+			if err := f.print(p); err != nil {
 				return err
+			}
+			for _, note := range f.notes {
+				fmt.Fprintln(cmd.ErrOrStderr(), note)
 			}
 			if watch && f.meaning != nil {
 				fmt.Fprintln(cmd.ErrOrStderr(), f.meaning)
@@ -61,29 +68,12 @@ func (q *question) tell(cmd *cobra.Command, watch bool, ask func(ctx context.Con
 	}
 }
 
-// print adds a finding to the table, which it begins where there is none yet.
-func (f finding) print(cmd *cobra.Command, output cli.Output, table *cli.Table) (*cli.Table, error) {
-	for _, note := range f.notes {
-		fmt.Fprintln(cmd.ErrOrStderr(), note)
+func (f finding) print(p *printer) error {
+	if f.value == nil || p.output == cli.OutputName && len(f.names) == 0 {
+		return nil
 	}
-	w := cmd.OutOrStdout()
-	switch {
-	case f.value == nil: // there was no answer
-		return table, nil
-	case output == cli.OutputJSON:
-		return nil, json.NewEncoder(w).Encode(f.value)
-	case output == cli.OutputName:
-		for _, name := range f.names {
-			if _, err := fmt.Fprintln(w, name); err != nil {
-				return nil, err
-			}
-		}
-		return nil, nil
-	case table == nil:
-		table = cli.NewTable(w, f.header...)
-	}
-	table.Row(f.row...)
-	return table, table.Flush()
+	p.add(f.value, strings.Join(f.names, "\n"), f.row...)
+	return p.flush()
 }
 
 // watchFlag is the flag of the questions that can go on. The past does not change, so it does not go with --at.

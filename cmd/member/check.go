@@ -103,9 +103,9 @@ func (k *checking) check(ctx context.Context, c *client) (finding, error) {
 	if meaning == nil && !r.OK {
 		meaning = errors.New(r.complaint())
 	}
-	header, row := r.columns(*k.q.output == cli.OutputWide)
 	return finding{
-		header: header, row: row, names: names, value: r, meaning: meaning, gist: fmt.Sprint(cli.ExitCode(meaning), names),
+		header: []string{"CHECK", "COUNT", "MIN", "MAX"}, more: []string{"POSITION", "BEHIND"}, row: r.row(),
+		names: names, value: r, meaning: meaning, gist: fmt.Sprint(cli.ExitCode(meaning), names),
 	}, nil
 }
 
@@ -142,19 +142,16 @@ func (r checked) complaint() string {
 	return fmt.Sprintf("%d nodes match, want at most %d", r.Count, r.Max)
 }
 
-func (r checked) columns(wide bool) (header, row []string) {
-	result, limit := "failed", "-"
+func (r checked) row() []string {
+	result, limit := "failed", ""
 	if r.OK {
 		result = "ok"
 	}
 	if r.Max >= 0 {
 		limit = strconv.Itoa(r.Max)
 	}
-	header = []string{"CHECK", "COUNT", "MIN", "MAX"}
-	row = []string{result, strconv.Itoa(r.Count), strconv.Itoa(r.Min), limit}
-	if wide {
-		header = append(header, "POSITION", "BEHIND")
-		row = append(row, strconv.FormatUint(r.Position, 10), strconv.FormatUint(r.Lag.Events, 10))
+	return []string{
+		result, strconv.Itoa(r.Count), strconv.Itoa(r.Min), limit,
+		strconv.FormatUint(r.Position, 10), strconv.FormatUint(r.Lag.Events, 10),
 	}
-	return header, row
 }

@@ -72,33 +72,20 @@ func (d diff) print(cmd *cobra.Command, output cli.Output, raw []byte) error {
 		_, err := fmt.Fprintf(w, "%s\n", raw)
 		return err
 	}
-	header := []string{"CHANGE", "ID", "STATE", "INCARNATION", "FIELDS"}
-	if output == cli.OutputWide {
-		header = append(header, "ADDRESS", "TAGS")
-	}
-	table := cli.NewTable(w, header...)
+	p := newPrinter(w, output, []string{"CHANGE", "ID", "STATE", "INCARNATION", "FIELDS"}, "ADDRESS", "TAGS")
 	for _, part := range []struct {
 		name string
 		list []change
 	}{{"added", d.Added}, {"changed", d.Changed}, {"removed", d.Removed}} {
 		for _, c := range part.list {
-			if output == cli.OutputName {
-				if _, err := fmt.Fprintln(w, c.ID); err != nil {
-					return err
-				}
-				continue
-			}
-			table.Row(c.row(part.name, output == cli.OutputWide)...)
+			p.add(c, c.ID, c.row(part.name)...)
 		}
 	}
-	if output == cli.OutputName {
-		return nil
-	}
-	return table.Flush()
+	return p.flush()
 }
 
 // row shows each field as before>after, or once where both are the same.
-func (c change) row(name string, wide bool) []string {
+func (c change) row(name string) []string {
 	both := func(of func(n node) string) string {
 		var before, after string
 		if c.Before != nil {
@@ -112,12 +99,9 @@ func (c change) row(name string, wide bool) []string {
 		}
 		return before + ">" + after
 	}
-	row := []string{
+	return []string{
 		name, c.ID, both(func(n node) string { return n.State }),
 		both(func(n node) string { return strconv.FormatUint(n.Incarnation, 10) }), strings.Join(c.Fields, ","),
+		both(func(n node) string { return n.Address }), both(node.tagList),
 	}
-	if wide {
-		row = append(row, both(func(n node) string { return n.Address }), both(node.tagList))
-	}
-	return row
 }

@@ -123,7 +123,7 @@ func setUnlessEmpty(query url.Values, name, value string) {
 
 // printPages prints what the log held at an instant, or up to where the first page saw it end.
 func (q *question) printPages(
-	cmd *cobra.Command, c *client, filter url.Values, from, at string, limit uint64, p *eventPrinter,
+	cmd *cobra.Command, c *client, filter url.Values, from, at string, limit uint64, p *printer,
 ) error {
 	end, err := c.asOf(cmd.Context(), at)
 	if err != nil {
@@ -153,7 +153,7 @@ func (q *question) printPages(
 				return fmt.Errorf("an event of the answer is not as expected: %w: %s", err, raw)
 			}
 			if e.Position <= end {
-				p.add(e)
+				e.addTo(p)
 			}
 		}
 		if err := p.flush(); err != nil {
@@ -179,18 +179,18 @@ func (c *client) asOf(ctx context.Context, at string) (uint64, error) {
 }
 
 // watchEvents prints what happens from the instant from on, or from now, until interrupted or limit events are printed.
-func (c *client) watchEvents(cmd *cobra.Command, filter url.Values, from string, limit uint64, p *eventPrinter) error {
+func (c *client) watchEvents(cmd *cobra.Command, filter url.Values, from string, limit uint64, p *printer) error {
 	first, err := c.first(cmd.Context(), from)
 	if err != nil {
 		return err
 	}
-	p.reserve()
+	reserve(p)
 	if err := p.flush(); err != nil { // the header: what happens from here on is printed
 		return err
 	}
 	printed := uint64(0)
 	err = c.follow(cmd.Context(), cmd.ErrOrStderr(), first, filter, func(e event) error {
-		p.add(e)
+		e.addTo(p)
 		if err := p.flush(); err != nil {
 			return err
 		}
@@ -230,58 +230,22 @@ func (c *client) first(ctx context.Context, from string) (uint64, error) {
 // errEnough ends a watch that has printed what was asked for.
 var errEnough = errors.New("enough")
 
-// eventPrinter prints events as they come.
-type eventPrinter struct {
-	w      io.Writer
-	output cli.Output
-	table  *cli.Table // of the outputs with columns
-	lines  strings.Builder
-}
-
-func newEventPrinter(w io.Writer, output cli.Output) *eventPrinter {
-	p := &eventPrinter{w: w, output: output}
+func newEventPrinter(w io.Writer, output cli.Output) *printer {
 	header := []string{"POSITION", "TIME", "KIND", "NODE", "INCARNATION", "AUTHOR", "WHY"}
-	switch output {
-	case cli.OutputWide:
-		header = append(header, "OUTCOME", "STATE", "ID")
-		fallthrough
-	case cli.OutputTable:
-		p.table = cli.NewTable(w, header...)
-	}
-	return p
+	return newPrinter(w, output, header, "OUTCOME", "STATE", "ID")
 }
 
 // reserve keeps the columns of a watch in line, whatever comes.
-func (p *eventPrinter) reserve() {
+func reserve(p *printer) {
 	if p.table != nil {
 		p.table.Reserve("1000000", instantLayout, string(events.HealthCheckFailed), "node-1", "", "node-1")
 	}
 }
 
-func (p *eventPrinter) add(e event) {
+func (e event) addTo(p *printer) {
 	data := e.Event.Data
-	row := []string{
+	p.add(e.raw, e.Event.ID,
 		strconv.FormatUint(e.Position, 10), instant(e.Event.Time), e.kind(), e.Event.Subject,
 		strconv.FormatUint(data.Incarnation, 10), data.Author, why(data.Evidence),
-	}
-	switch p.output {
-	case cli.OutputJSON:
-		p.lines.Write(e.raw)
-		p.lines.WriteByte('\n')
-	case cli.OutputName:
-		fmt.Fprintln(&p.lines, e.Event.ID)
-	case cli.OutputWide:
-		p.table.Row(append(row, e.Outcome.String(), e.Outcome.After, e.Event.ID)...)
-	default:
-		p.table.Row(row...)
-	}
-}
-
-func (p *eventPrinter) flush() error {
-	if p.table != nil {
-		return p.table.Flush()
-	}
-	_, err := io.WriteString(p.w, p.lines.String())
-	p.lines.Reset()
-	return err
+		e.Outcome.String(), e.Outcome.After, e.Event.ID)
 }

@@ -106,14 +106,18 @@ func (q *question) history(cmd *cobra.Command, c *client, id string, query url.V
 	if *q.output == cli.OutputJSON && !watch {
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", raw)
 	} else {
-		err = p.print(h.History...)
+		for _, e := range h.History {
+			e.addTo(p)
+		}
+		err = p.flush()
 	}
 	switch {
 	case err != nil:
 		return err
 	case watch:
 		return c.follow(cmd.Context(), cmd.ErrOrStderr(), h.Position+1, url.Values{"node": {id}}, func(e event) error {
-			return p.print(e.entry())
+			e.entry().addTo(p)
+			return p.flush()
 		})
 	case p.table != nil:
 		if _, err := fmt.Fprintln(cmd.OutOrStdout()); err != nil {
@@ -136,51 +140,16 @@ func (e event) entry() entry {
 	}
 }
 
-// entryPrinter prints events of a history.
-type entryPrinter struct {
-	w      io.Writer
-	output cli.Output
-	table  *cli.Table // of the outputs with columns
-}
-
-func newEntryPrinter(w io.Writer, output cli.Output) *entryPrinter {
-	p := &entryPrinter{w: w, output: output}
+func newEntryPrinter(w io.Writer, output cli.Output) *printer {
 	header := []string{"POSITION", "TIME", "KIND", "STATE", "INCARNATION", "AUTHOR", "WHY"}
-	switch output {
-	case cli.OutputWide:
-		header = append(header, "OUTCOME", "STORED", "ID")
-		fallthrough
-	case cli.OutputTable:
-		p.table = cli.NewTable(w, header...)
-	}
-	return p
+	return newPrinter(w, output, header, "OUTCOME", "STORED", "ID")
 }
 
-func (p *entryPrinter) print(list ...entry) error {
-	for _, e := range list {
-		row := []string{
-			strconv.FormatUint(e.Position, 10), instant(e.Time), e.Kind, e.Outcome.step(),
-			strconv.FormatUint(e.Incarnation, 10), e.Author, why(e.Evidence),
-		}
-		var err error
-		switch p.output {
-		case cli.OutputJSON:
-			err = json.NewEncoder(p.w).Encode(e)
-		case cli.OutputName:
-			_, err = fmt.Fprintln(p.w, e.ID)
-		case cli.OutputWide:
-			p.table.Row(append(row, e.Outcome.String(), instant(e.Stored), e.ID)...)
-		default:
-			p.table.Row(row...)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if p.table == nil {
-		return nil
-	}
-	return p.table.Flush()
+func (e entry) addTo(p *printer) {
+	p.add(e, e.ID,
+		strconv.FormatUint(e.Position, 10), instant(e.Time), e.Kind, e.Outcome.step(),
+		strconv.FormatUint(e.Incarnation, 10), e.Author, why(e.Evidence),
+		e.Outcome.String(), instant(e.Stored), e.ID)
 }
 
 // step is the node's state after the event, and before it where that differs.

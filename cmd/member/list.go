@@ -220,58 +220,33 @@ func atLeast(e event) url.Values {
 
 // nodePrinter prints nodes, and again only those that changed.
 type nodePrinter struct {
-	w       io.Writer
-	output  cli.Output
-	table   *cli.Table        // of the outputs with columns
+	*printer
 	printed map[string]string // id to what was printed of it last
 }
 
 func newNodePrinter(w io.Writer, output cli.Output) *nodePrinter {
-	p := &nodePrinter{w: w, output: output, printed: make(map[string]string)}
-	header := []string{"ID", "STATE", "INCARNATION", "ADDRESS", "SINCE", "POSITION", "ACCUSERS", "TAGS"}
-	switch output {
-	case cli.OutputWide:
-		p.table = cli.NewTable(w, header...)
-	case cli.OutputTable:
-		p.table = cli.NewTable(w, header[:narrowColumns]...)
-	}
-	return p
+	header := []string{"ID", "STATE", "INCARNATION", "ADDRESS", "SINCE"}
+	return &nodePrinter{newPrinter(w, output, header, "POSITION", "ACCUSERS", "TAGS"), make(map[string]string)}
 }
 
 func (p *nodePrinter) print(list ...json.RawMessage) error {
-	var lines strings.Builder
 	for _, raw := range list {
 		var n node
 		if err := json.Unmarshal(raw, &n); err != nil {
 			return fmt.Errorf("a node of the answer is not as expected: %w: %s", err, raw)
 		}
 		row := n.row()
+		shown := row
 		if p.output == cli.OutputTable {
-			row = row[:narrowColumns]
+			shown = row[:p.narrow]
 		}
-		shown := strings.Join(row, "\x00")
-		if p.printed[n.ID] == shown {
-			continue
-		}
-		p.printed[n.ID] = shown
-		switch p.output {
-		case cli.OutputJSON:
-			fmt.Fprintf(&lines, "%s\n", raw)
-		case cli.OutputName:
-			fmt.Fprintln(&lines, n.ID)
-		default:
-			p.table.Row(row...)
+		if text := strings.Join(shown, "\x00"); p.printed[n.ID] != text {
+			p.printed[n.ID] = text
+			p.add(raw, n.ID, row...)
 		}
 	}
-	if p.table != nil {
-		return p.table.Flush()
-	}
-	_, err := io.WriteString(p.w, lines.String())
-	return err
+	return p.flush()
 }
-
-// narrowColumns is how many columns of the wide table the narrow one has.
-const narrowColumns = 5
 
 // row is the node in the columns of the wide table.
 func (n node) row() []string {

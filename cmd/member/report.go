@@ -49,43 +49,33 @@ func (c *client) report(ctx context.Context, query url.Values) (r clusterReport,
 }
 
 func (r clusterReport) print(cmd *cobra.Command, output cli.Output, raw []byte) error {
-	w := cmd.OutOrStdout()
-	switch output {
-	case cli.OutputJSON:
-		_, err := fmt.Fprintf(w, "%s\n", raw)
+	if output == cli.OutputJSON {
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", raw)
 		return err
-	case cli.OutputName:
-		for _, n := range r.Nodes {
-			if _, err := fmt.Fprintln(w, n.ID); err != nil {
-				return err
-			}
-		}
-		return nil
 	}
-	r.Total.ID = all
-	return printReports(cmd, output, append(r.Nodes, r.Total)...)
+	list := r.Nodes
+	if output != cli.OutputName {
+		r.Total.ID = all
+		list = append(list, r.Total)
+	}
+	return printReports(cmd, output, list...)
 }
 
-// printReports prints a table with a line for each.
+// printReports prints a table with a line for each, or the names.
 func printReports(cmd *cobra.Command, output cli.Output, list ...report) error {
 	header := []string{"ID", "AVAILABLE", "SUSPICIONS", "FALSE", "FAILURES", "FLAPS", "DETECTED", "AT MOST"}
-	if output == cli.OutputWide {
-		header = append(header, "MEAN", "P99", "UP", "KNOWN")
-	}
-	table := cli.NewTable(cmd.OutOrStdout(), header...)
+	p := newPrinter(cmd.OutOrStdout(), output, header, "MEAN", "P99", "UP", "KNOWN")
 	for _, r := range list {
 		row := []string{r.ID, r.available()}
 		for _, n := range []uint64{r.Suspicions, r.FalseSuspicions, r.Failures, r.Flaps} {
 			row = append(row, strconv.FormatUint(n, 10))
 		}
-		row = append(row, r.took(func(d *delays) float64 { return d.P50 }), r.took(func(d *delays) float64 { return d.Max }))
-		if output == cli.OutputWide {
-			row = append(row, r.took(func(d *delays) float64 { return d.Mean }), r.took(func(d *delays) float64 { return d.P99 }),
-				fmt.Sprintf("%.3fs", r.Up), fmt.Sprintf("%.3fs", r.Known))
-		}
-		table.Row(row...)
+		p.add(r, r.ID, append(row,
+			r.took(func(d *delays) float64 { return d.P50 }), r.took(func(d *delays) float64 { return d.Max }),
+			r.took(func(d *delays) float64 { return d.Mean }), r.took(func(d *delays) float64 { return d.P99 }),
+			fmt.Sprintf("%.3fs", r.Up), fmt.Sprintf("%.3fs", r.Known))...)
 	}
-	return table.Flush()
+	return p.flush()
 }
 
 // available is cut off, not rounded: 100 % is said of a node that was never down.

@@ -65,7 +65,6 @@ With --at, print how many nodes were in which state then, and of the projector n
 		if err != nil {
 			return err
 		}
-		wide := *q.output == cli.OutputWide
 		return q.tell(cmd, *watch, func(ctx context.Context) (finding, error) {
 			if *at != "" {
 				past, err := c.census(ctx, *at)
@@ -80,7 +79,7 @@ With --at, print how many nodes were in which state then, and of the projector n
 				return finding{}, err
 			}
 			s.Nodes = all.Nodes
-			return s.finding(wide, cmp.Or(s.judge(), q.judge(s.answer))), nil
+			return s.finding(cmp.Or(s.judge(), q.judge(s.answer))), nil
 		})
 	}
 	return cmd
@@ -151,22 +150,20 @@ func (s status) judge() error {
 	}
 }
 
-func (s status) finding(wide bool, meaning error) finding {
-	position := strconv.FormatUint(s.Position, 10)
+func (s status) finding(meaning error) finding {
 	lag := time.Duration(s.Lag.Seconds * float64(time.Second)).Round(time.Millisecond).String()
+	row := []string{s.Cluster, s.State, strconv.FormatUint(s.Position, 10), strconv.FormatUint(s.Lag.Events, 10), lag}
+	row = append(row, counts(s.Nodes)...)
 	f := finding{
 		header: append([]string{"CLUSTER", "STATE", "POSITION", "BEHIND", "LAG"}, countHeader...),
-		row:    append([]string{s.Cluster, s.State, position, strconv.FormatUint(s.Lag.Events, 10), lag}, counts(s.Nodes)...),
+		more:   []string{"PARKED", "REJECTED", "LOG", "VERSION"},
+		row:    append(row, strconv.Itoa(len(s.Parked)), strconv.FormatUint(s.Rejected.Total, 10), s.Log.Identity, s.Version),
 		names:  []string{s.Cluster}, value: s, meaning: meaning,
-	}
-	if wide {
-		f.header = append(f.header, "PARKED", "REJECTED", "LOG", "VERSION")
-		f.row = append(f.row,
-			strconv.Itoa(len(s.Parked)), strconv.FormatUint(s.Rejected.Total, 10), s.Log.Identity, s.Version)
 	}
 	for _, p := range s.Parked {
 		f.notes = append(f.notes, fmt.Sprintf("%s is parked at position %d: %s", p.Node, p.Position, p.Reason))
 	}
-	f.gist = fmt.Sprint(s.State, s.Stopped, s.Log.Error, s.Log.Identity, s.Version, s.Position, s.Nodes, s.Rejected.Total, f.notes, cli.ExitCode(meaning))
+	f.gist = fmt.Sprint(s.State, s.Stopped, s.Log.Error, s.Log.Identity, s.Version, s.Position, s.Nodes, s.Rejected.Total, f.notes,
+		cli.ExitCode(meaning))
 	return f
 }
