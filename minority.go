@@ -17,7 +17,7 @@ type MinorityPolicy string
 // The policies.
 const (
 	MinorityWarn     MinorityPolicy = "warn"      // say so and go on; the default
-	MinorityReadOnly MinorityPolicy = "read-only" // accuse and convict nobody, change no tags, be not ready
+	MinorityReadOnly MinorityPolicy = "read-only" // accuse and convict nobody, change no tags, be not ready; until they are back
 	MinorityLeave    MinorityPolicy = "leave"     // depart gracefully
 )
 
@@ -69,6 +69,8 @@ const partitionLook = 200 * time.Millisecond
 
 func (m *Member) onPartition(p swim.Partition, before swim.PartitionState) {
 	switch {
+	case before == swim.Partitioned && p.State == swim.PartitionHealthy:
+		m.log.Warn("the partition is over, and nobody is back: the missing have left or are given up")
 	case before == swim.Partitioned && p.State != before:
 		m.log.Info("the partition is over", "reachable", p.Reachable, "total", p.Total)
 	case p.State != swim.Partitioned:

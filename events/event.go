@@ -21,7 +21,7 @@ const (
 	Failed            Kind = "failed"              // observer: verdict, with its quorum of accusers
 	HealthCheckFailed Kind = "health_check_failed" // observer: phi over the threshold; evidence, no change of state
 	Partitioned       Kind = "partitioned"         // owner: this member counts itself cut off; evidence
-	Healed            Kind = "healed"              // owner: the partition it reported is over; evidence
+	Healed            Kind = "healed"              // owner: the partition it reported is over, its reason says if nobody is back; evidence
 	IDConflict        Kind = "id_conflict"         // owner: a second process claimed the same id; evidence
 )
 

@@ -9,6 +9,7 @@ type tally struct {
 	reachable int
 	total     int           // these, and the missing
 	missing   []ID          // some of them
+	awaited   bool          // one is not failed, or not for long: it may be back
 	heard     time.Duration // when one of them was last heard, before it was missed
 	had       bool          // one was heard, or known alive for a whole cycle; or the electorate is settled
 }
@@ -39,6 +40,7 @@ func (n *Node) tally(by time.Duration) tally {
 			t.total++
 			since := n.missedSince(m)
 			t.heard = max(t.heard, min(m.heard, since))
+			t.awaited = t.awaited || m.state != Failed || n.lately(m)
 			t.had = t.had || m.heard != never || since-m.came > n.noticing()
 			if len(t.missing) < unreachableListed {
 				t.missing = append(t.missing, m.id)
@@ -75,12 +77,15 @@ func (n *Node) footing(m *member, t *tally) footing {
 		return uncounted
 	case m.state == Alive && (!t.alone || m.ref == selfRef):
 		return reached
-	case m.state.Live(), m.state == Failed && n.now-m.since < partitionMemory:
+	case m.state.Live(), m.state == Failed && (settled || n.lately(m)):
 		return missed
 	default:
 		return uncounted
 	}
 }
+
+// lately reports whether m, which is failed, has not been so for long.
+func (n *Node) lately(m *member) bool { return n.now-m.since < partitionMemory }
 
 // missedSince is when m was first accused; now, when it is not.
 func (n *Node) missedSince(m *member) time.Duration {

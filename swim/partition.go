@@ -54,7 +54,7 @@ type Partition struct {
 	Side      Side          // while suspect or partitioned
 	Grace     time.Duration // while suspect: what is left of it
 	Reachable int           // members alive in this view, this one included
-	Total     int           // these, and those unreachable and not yet forgotten
+	Total     int           // these, and those unreachable and not yet given up
 }
 
 func (p Partition) String() string {
@@ -64,10 +64,18 @@ func (p Partition) String() string {
 	return fmt.Sprintf("%v (%v, %d of %d reachable)", p.State, p.Side, p.Reachable, p.Total)
 }
 
+// Reasons of a partition's end with which nobody came back.
+const (
+	ReasonGivenUp     = "the missing are given up"
+	ReasonMissingLeft = "the missing left"
+)
+
 const (
 	// A partition is when more than 1/partitionShare of the members are unreachable together.
 	partitionShare = 3
-	// partitionMemory is how long a failed member counts as missing. After that it is one that no longer exists.
+	// partitionMemory is how long a failed member counts as missing. After that it is one that no longer exists. In a partition they
+	// are given up all at once, when that is true of each, or the sides would change with every one of them; and whoever is mute in a
+	// minority gives up nobody, for it would speak again while it is cut off as before.
 	partitionMemory = 10 * time.Minute
 	// unreachableListed is how many missing members the evidence of a partition names.
 	unreachableListed = 16
@@ -110,18 +118,19 @@ func (n *Node) checkPartition() {
 		case held >= n.cfg.PartitionGrace:
 			p.enter(Partitioned, n.now)
 			p.fewest = p.Reachable
-			n.reportPartition(TransitionPartitioned, t.missing)
+			n.reportPartition(TransitionPartitioned, Evidence{Unreachable: t.missing})
 		}
 	case Partitioned:
 		p.fewest = min(p.fewest, p.Reachable)
 		switch {
 		case !cut && p.Reachable > p.fewest: // of the electorate: somebody is back
-			p.enter(PartitionHealed, n.now)
-			n.reportPartition(TransitionHealed, nil)
+			n.endPartition(PartitionHealed, "")
 		case !cut:
-			p.enter(PartitionHealthy, n.now)
+			n.endPartition(PartitionHealthy, ReasonMissingLeft)
+		case !t.awaited && !(n.cfg.MinorityMute && p.Side == Minority):
+			n.endPartition(PartitionHealthy, ReasonGivenUp)
 		case p.Side != side:
-			n.reportPartition(TransitionPartitioned, t.missing)
+			n.reportPartition(TransitionPartitioned, Evidence{Unreachable: t.missing})
 		}
 	case PartitionHealed:
 		switch {
@@ -144,11 +153,17 @@ func (p *partition) enter(s PartitionState, now time.Duration) {
 	p.State, p.changed = s, now
 }
 
-func (n *Node) reportPartition(kind TransitionKind, missing []ID) {
+// endPartition reports the end, with the figures of the last look.
+func (n *Node) endPartition(s PartitionState, reason string) {
+	n.reportPartition(TransitionHealed, Evidence{Reason: reason, Since: n.wall(n.split.changed)})
+	n.split.enter(s, n.now)
+}
+
+// reportPartition completes e with the figures.
+func (n *Node) reportPartition(kind TransitionKind, e Evidence) {
 	p := &n.split
-	n.report(Transition{Kind: kind, Own: true, Evidence: Evidence{
-		Side: p.Side, Reachable: p.Reachable, Total: p.Total, Unreachable: missing,
-	}}, n.self, n.self.state)
+	e.Side, e.Reachable, e.Total = p.Side, p.Reachable, p.Total
+	n.report(Transition{Kind: kind, Own: true, Evidence: e}, n.self, n.self.state)
 }
 
 // Partition is what this member makes of the members it cannot reach.

@@ -18,7 +18,7 @@ const (
 	TransitionTagged                                      // other tags, with a higher incarnation
 	TransitionHealthCheckFailed                           // an observed member is silent for too long; no change of state
 	TransitionPartitioned                                 // this member counts itself cut off; no change of state
-	TransitionHealed                                      // the partition it reported is over; no change of state
+	TransitionHealed                                      // the partition it reported is over, for the reason given if nobody is back; no change of state
 )
 
 func (k TransitionKind) String() string {
@@ -63,7 +63,7 @@ type Transition struct {
 
 // Evidence is what stands behind an accusation or a verdict.
 type Evidence struct {
-	Reason      string        // a constant text: "probe timeout", "peer closed", …
+	Reason      string        // a constant text: "probe timeout", "peer closed", …; empty of a partition, and of its end with a return
 	Probes      int           // direct pings unanswered
 	Timeout     time.Duration // how long the last was waited for
 	RTT         time.Duration // mean round trip on this edge before; 0 when never measured
@@ -71,7 +71,7 @@ type Evidence struct {
 	LocalHealth int           // the author's own score, 0 (well) to 8
 	Relays      []RelayAnswer // in the order asked
 	Accusers    []Accuser     // of a verdict, in the order heard
-	Since       time.Time     // of a verdict: start of the suspicion
+	Since       time.Time     // of a verdict: start of the suspicion; of a partition's end: when it was declared
 	Phi         float64       // of a failed health check
 	Side        Side          // of a partition, with the figures below
 	Reachable   int           // members this one reaches, itself included

@@ -55,7 +55,7 @@ export function claim(e) {
     case "partitioned":
       return `${e.node} counts itself cut off`;
     case "healed":
-      return `${e.node} is no longer cut off`;
+      return `${e.node} no longer counts itself cut off${e.evidence?.reason ? `: ${e.evidence.reason}` : ""}`;
     case "id_conflict":
       return `${e.node} met a second process with its id`;
     case "planned":
