@@ -1,6 +1,7 @@
 package assignment_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -219,17 +220,15 @@ func TestI15WorkThatDoesNotReturnPilesNothingUp(t *testing.T) {
 		w.director("n1", w.p, 1)
 		w.want("n1: n2=s0")
 		work := fmt.Sprintf("s0@%d", w.group().Position)
-		outage := func() (goroutines int) {
+		for range 20 {
 			w.log.SetAvailable(false)
 			w.pass(2 * assignment.DefaultStaleMax)
 			w.log.SetAvailable(true)
 			w.pass(2 * assignment.DefaultStaleMax)
-			return runtime.NumGoroutine()
-		}
-		once := outage()
-		for range 20 {
-			if now := outage(); now > once {
-				t.Fatalf("%d goroutines after one outage, %d after more", once, now)
+			stacks := make([]byte, 1<<20)
+			stacks = stacks[:runtime.Stack(stacks, true)]
+			if n := bytes.Count(stacks, []byte("(*Worker).start.func")); n != 2 {
+				t.Fatalf("%d goroutines for one shard, want one that works and one that waits", n)
 			}
 		}
 		if desk.begun != 1 {
