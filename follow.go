@@ -16,6 +16,9 @@ const (
 	heartbeat = time.Second
 	// heartbeatPatience bounds such a question.
 	heartbeatPatience = 5 * time.Second
+	// Reading that ended for a reason that may pass is tried again after resumeMin, doubled each time, at most resumeMax.
+	resumeMin = 100 * time.Millisecond
+	resumeMax = 5 * time.Second
 )
 
 // ErrReplicaClosed is what waiting on a closed [Replica] answers.
@@ -31,9 +34,9 @@ type FollowOptions struct {
 // Replica is a live copy of a cluster's roll in the memory of this process, fed by the log. Reading it costs no network
 // hop. It is as new as Position says, and [Replica.Status] how far behind that is.
 //
-// While the log is away the replica keeps what it knows and says so. It ends when going on would be wrong, with the reason in
-// Status: the log was replaced, lost its beginning, or holds what only a newer version understands. What it knew can
-// still be read then.
+// While the log is away the replica keeps what it knows and says so, and so it does while reading is denied, or the stream set
+// as a log must not be: it reads on when that is put right. It ends when going on would be wrong, with the reason in Status: the
+// log was replaced, lost its beginning, or holds what only a newer version understands. What it knew can still be read then.
 //
 // All methods are safe for concurrent use. Tags and Accusers of a node that was handed out are shared: do not write to them.
 type Replica struct {
@@ -47,6 +50,7 @@ type Replica struct {
 	roll       *events.Roll
 	position   uint64        // of the last event read, also of one that the roll has no use for
 	err        error         // why nothing more will be read
+	hindrance  error         // why nothing is read for now
 	moved      chan struct{} // closed when the position moves; nil while nobody waits
 	followers  map[*follower]struct{}
 	unreadable uint64
@@ -58,7 +62,8 @@ type Replica struct {
 }
 
 // Follow returns a replica that holds everything that was in the log when it was called. ctx bounds that: a log that is away
-// is waited for, and reading all of it takes some ten seconds a million events. The replica lives until Close.
+// is waited for, and reading all of it takes some ten seconds a million events. It fails with events.ErrDenied, or what else stands
+// against reading, and waits for nobody to put it right. The replica lives until Close.
 func Follow(ctx context.Context, opt FollowOptions) (*Replica, error) {
 	switch {
 	case !events.ValidID(opt.Cluster):
@@ -75,16 +80,22 @@ func Follow(ctx context.Context, opt FollowOptions) (*Replica, error) {
 	}
 	inner, stop := context.WithCancel(context.Background())
 	r.stop = stop
-	r.work.Go(func() { r.end(r.read(inner)) })
+	reading, hindered := context.WithCancelCause(ctx)
+	defer hindered(nil)
+	r.work.Go(func() { r.end(r.read(inner, hindered)) })
 	asked := make(chan struct{}) // closed when the log has answered for the first time
 	r.work.Go(func() { r.ask(inner, asked) })
-	if err := r.catchUp(ctx, asked); err != nil {
+	if err := r.catchUp(reading, asked); err != nil {
 		r.Close()
+		if reading.Err() != nil && ctx.Err() == nil {
+			err = context.Cause(reading)
+		}
 		return nil, fmt.Errorf("rollcall: follow cluster %s: %w", opt.Cluster, err)
 	}
 	return r, nil
 }
 
+// catchUp returns when the replica holds what the log held when it was first asked.
 func (r *Replica) catchUp(ctx context.Context, asked <-chan struct{}) error {
 	select {
 	case <-asked:
@@ -99,9 +110,41 @@ func (r *Replica) catchUp(ctx context.Context, asked <-chan struct{}) error {
 	return r.WaitFor(ctx, last)
 }
 
-// read folds the log until ctx ends or going on would be wrong.
-func (r *Replica) read(ctx context.Context) error {
-	for rec, err := range r.log.Subscribe(ctx, events.Filter{}, events.From{}) {
+// read folds the log until ctx ends or going on would be wrong. It tells hindered what else stands against it.
+func (r *Replica) read(ctx context.Context, hindered func(error)) error {
+	var seen events.Mark // one roll is of one log, however often reading begins anew
+	for wait := resumeMin; ; {
+		before := r.Position()
+		err := r.subscribe(ctx, &seen)
+		switch {
+		case ctx.Err() != nil:
+			return ErrReplicaClosed
+		case errors.Is(err, events.ErrReplaced), errors.Is(err, events.ErrIncomplete), errors.Is(err, events.ErrUnknownKind):
+			return err
+		}
+		if r.Position() > before {
+			wait = resumeMin
+		}
+		if wait == resumeMin {
+			r.logger.Warn("reading the log was interrupted", "position", r.Position(), "error", err)
+		}
+		r.setHindrance(err)
+		hindered(err)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ErrReplicaClosed
+		}
+		r.setHindrance(nil)
+		wait = min(2*wait, resumeMax)
+	}
+}
+
+// subscribe folds what comes after the position that the replica is at until reading ends, and returns why it did. seen is the mark of
+// what was read last.
+func (r *Replica) subscribe(ctx context.Context, seen *events.Mark) error {
+	from := events.From{Position: r.Position() + 1, Seen: *seen}
+	for rec, err := range r.log.Subscribe(ctx, events.Filter{}, from) {
 		var undecoded *events.DecodeError
 		switch {
 		case err == nil:
@@ -112,8 +155,15 @@ func (r *Replica) read(ctx context.Context) error {
 			r.logger.Warn("passed over an event that cannot be read", "position", undecoded.Position, "error", err)
 			r.pass(undecoded.Position)
 		}
+		*seen = rec.Mark()
 	}
-	return ErrReplicaClosed
+	return fmt.Errorf("%w: the subscription ended", events.ErrUnavailable)
+}
+
+func (r *Replica) setHindrance(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hindrance = err
 }
 
 func (r *Replica) fold(rec events.Recorded) {

@@ -1,6 +1,7 @@
 package rollcall
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -87,7 +88,7 @@ type ReplicaStatus struct {
 	Connected  bool      // the log answered when it was last asked
 	AsOf       time.Time // the log held nothing then that the replica does not hold; its staleness is the time since, a second at best
 	Unreadable uint64    // events that were passed over
-	Err        error     // why the log does not answer, or why nothing more is read; nil when all is well
+	Err        error     // why nothing is read, for now or for good (see Err), or why the log does not answer; nil when all is well
 }
 
 // Status says how the replica stands now.
@@ -98,7 +99,7 @@ func (r *Replica) Status() ReplicaStatus {
 		Position: r.position, Connected: r.away == nil && r.err == nil, AsOf: r.asOf, Unreadable: r.unreadable, Err: r.err,
 	}
 	if s.Err == nil {
-		s.Err = r.away
+		s.Err = cmp.Or(r.hindrance, r.away)
 	}
 	if r.last > s.Position {
 		s.Behind = r.last - s.Position
