@@ -14,11 +14,10 @@ var ErrRestore = errors.New("not the state of a roll")
 // What the nodes refer to is shared.
 func RestoreRoll(cluster string, position uint64, nodes []Node) (*Roll, error) {
 	r := NewRoll(cluster)
-	r.position, r.nodes = position, make(map[string]*Node, len(nodes))
-	kept := slices.Clone(nodes)
-	for i := range kept {
-		n := &kept[i]
-		switch _, twice := r.nodes[n.ID]; {
+	r.position, r.nodes, r.number = position, slices.Clone(nodes), make(map[string]int, len(nodes))
+	for i := range r.nodes {
+		n := &r.nodes[i]
+		switch _, twice := r.number[n.ID]; {
 		case !ValidID(n.ID):
 			return nil, fmt.Errorf("%w: %.80q is not an id", ErrRestore, n.ID)
 		case twice:
@@ -31,7 +30,7 @@ func RestoreRoll(cluster string, position uint64, nodes []Node) (*Roll, error) {
 			return nil, fmt.Errorf("%w: node %s: positions %d and %d in a roll at %d",
 				ErrRestore, n.ID, n.SincePosition, n.LastPosition, position)
 		}
-		r.nodes[n.ID] = n
+		r.number[n.ID] = i
 		if n.State.Live() {
 			r.live++
 		}

@@ -30,13 +30,14 @@ type Node struct {
 // log's to tell (Log.Last).
 type Roll struct {
 	cluster  string
-	nodes    map[string]*Node
+	nodes    []Node         // in the order in which they came to be known
+	number   map[string]int // of each node, its place there
 	live     int
 	position uint64
 }
 
 // NewRoll returns the roll of an empty log.
-func NewRoll(cluster string) *Roll { return &Roll{cluster: cluster, nodes: make(map[string]*Node)} }
+func NewRoll(cluster string) *Roll { return &Roll{cluster: cluster, number: make(map[string]int)} }
 
 // Apply folds one event. Positions must rise; a position at or below Position panics. An event of a group moves the
 // position and nothing else.
@@ -45,30 +46,29 @@ func (r *Roll) Apply(rec Recorded) Outcome {
 	return out
 }
 
-// Advance is Apply, and returns besides what the log says about the event's node from there on: of a group's event, and of a node
-// that never joined, nothing but its id.
-func (r *Roll) Advance(rec *Recorded) (Node, Outcome) {
+// Advance is Apply, and returns besides the number of the event's node, see At; -1 for an event of a group or of another
+// cluster, and for one of a node that never joined.
+func (r *Roll) Advance(rec *Recorded) (number int, out Outcome) {
 	if rec.Position <= r.position {
 		panic(fmt.Sprintf("events: position %d applied after %d: a log is read in order, each event once", rec.Position, r.position))
 	}
 	r.position = rec.Position
 	if rec.Group != "" {
-		return Node{ID: rec.Node}, ofGroup
+		return -1, ofGroup
 	}
 	if rec.Cluster != r.cluster {
-		n, _ := r.Node(rec.Node)
-		return n, r.foreign(rec.Node)
+		return -1, r.foreign(rec.Node)
 	}
-	n := r.nodes[rec.Node]
-	if n == nil {
-		n = &Node{ID: rec.Node}
+	cur, number := Node{ID: rec.Node}, -1
+	if i, known := r.number[rec.Node]; known {
+		cur, number = r.nodes[i], i
 	}
-	next, out := r.step(*n, &rec.Event, rec.Mismatch)
+	next, out := r.step(cur, &rec.Event, rec.Mismatch)
 	switch {
 	case next.State == Unknown:
-		return Node{ID: rec.Node}, out // it never joined
-	case out.Before == Unknown:
-		r.nodes[rec.Node] = n
+		return -1, out // it never joined
+	case number < 0:
+		number = r.add(rec.Node)
 	}
 	next.LastPosition = rec.Position
 	if out.Result == Applied && (out.After != out.Before || rec.Kind == Joined) {
@@ -80,9 +80,21 @@ func (r *Roll) Advance(rec *Recorded) (Node, Outcome) {
 	if out.After.Live() {
 		r.live++
 	}
-	*n = next
-	return next, out
+	r.nodes[number] = next
+	return number, out
 }
+
+// add makes room for a node that joins.
+func (r *Roll) add(id string) (number int) {
+	number = len(r.nodes)
+	r.nodes = append(r.nodes, Node{ID: id})
+	r.number[id] = number
+	return number
+}
+
+// At returns what the log says about the node of a number. Nodes are numbered from 0, in the order in which a roll came to know them,
+// so the same node may have another number in another roll. It is read only, and only until the next event.
+func (r *Roll) At(number int) *Node { return &r.nodes[number] }
 
 // Judge says what Apply would do with ev if it were next, and changes nothing.
 func (r *Roll) Judge(ev Event) Outcome {
@@ -108,17 +120,25 @@ func (r *Roll) foreign(id string) Outcome {
 
 // Node returns what the log says about id, and whether it ever joined.
 func (r *Roll) Node(id string) (Node, bool) {
-	if n := r.nodes[id]; n != nil {
+	if n := r.find(id); n != nil {
 		return *n, true
 	}
 	return Node{ID: id}, false
 }
 
+// find returns the node called id; nil when it never joined.
+func (r *Roll) find(id string) *Node {
+	if i, known := r.number[id]; known {
+		return &r.nodes[i]
+	}
+	return nil
+}
+
 // Nodes yields every node that ever joined, by id. The roll must not change meanwhile.
 func (r *Roll) Nodes() iter.Seq[Node] {
 	return func(yield func(Node) bool) {
-		for _, id := range slices.Sorted(maps.Keys(r.nodes)) {
-			if !yield(*r.nodes[id]) {
+		for _, id := range slices.Sorted(maps.Keys(r.number)) {
+			if !yield(*r.find(id)) {
 				return
 			}
 		}

@@ -216,13 +216,13 @@ func (r *Roll) quorate(cur Node, ev *Event) bool {
 // silent reports whether id is suspect or failed by the word of somebody besides author: nobody's own accusations alone
 // make him a quorum.
 func (r *Roll) silent(id, author string) bool {
-	n := r.nodes[id]
+	n := r.find(id)
 	return n != nil && (n.State == StateSuspect || n.State == StateFailed) &&
 		slices.ContainsFunc(n.Accusers, func(accuser string) bool { return accuser != author })
 }
 
 func (r *Roll) state(id string) State {
-	if n := r.nodes[id]; n != nil {
+	if n := r.find(id); n != nil {
 		return n.State
 	}
 	return Unknown

@@ -83,15 +83,15 @@ func (l *ledger) until(now uint64) (known, up uint64) {
 }
 
 // turn notes a change of state.
-func (k *track) turn(step *Step, now uint64) {
+func (k *track) turn(s *step, now uint64) {
 	k.known, k.up = k.until(now)
-	k.at, k.state = now, step.Outcome.After
+	k.at, k.state = now, s.out.After
 	switch {
 	case k.state == events.StateSuspect:
 		k.Suspicions++
 	case k.state == events.StateFailed:
 		k.Failures++
-		if took, ok := step.Detection(); ok {
+		if took, ok := s.Detection(); ok {
 			var all Delays
 			if k.detected != nil {
 				all = *k.detected
@@ -99,9 +99,9 @@ func (k *track) turn(step *Step, now uint64) {
 			all.add(took)
 			k.detected = &all
 		}
-	case k.state == events.StateAlive && step.Kind != events.Joined: // the node answered
+	case k.state == events.StateAlive && s.Kind != events.Joined: // the node answered
 		k.Flaps++
-		if step.Outcome.Before == events.StateSuspect {
+		if s.out.Before == events.StateSuspect {
 			k.FalseSuspicions++
 		}
 	}

@@ -33,6 +33,7 @@ type Registry struct {
 	tagged  atomic.Pointer[tagIndex] // nil until it is asked for: of several readers at a time each may make it
 	asked   *atomic.Bool             // a copy was asked for its index and has none; shared with the copies
 	frozen  bool
+	scratch []byte // where tags are written
 }
 
 const registryVersion = 4
@@ -72,25 +73,37 @@ func (r *Registry) Nodes() []*Node {
 	return list
 }
 
-func (r *Registry) apply(step *Step) {
-	place := r.rows.ref(step.Recorded.Node)
-	next, before := &Node{Node: step.Node}, *place
+func (r *Registry) apply(s *step) {
+	place, row := r.rows.refBy(s.number, s.Node)
+	next, before := &Node{Node: *s.node}, *place
 	if before != nil {
 		next.Kind, next.By, next.Evidence = before.Kind, before.By, before.Evidence
 		next.Rejected, next.Parked = before.Rejected, before.Parked
-		next.Unreached = unreachedAfter(before, step)
+		next.Unreached = unreachedAfter(before, s)
 		next.tags = before.tags
 	}
-	if next.tags == "" || step.Outcome.Result == events.Applied && bringsTags(&step.Recorded) {
-		next.tags = writtenTags(next.Tags)
-		if index := r.tagged.Load(); index != nil {
-			index.move(r.rows.number[next.ID], tagsOf(before), next.Tags)
-		}
+	if s.out.Result == events.Applied && setsTags(s.Recorded) { // a node's first event does
+		r.tag(row, before, next)
+		s.tags = next.tags
 	}
-	if next.SincePosition == step.Position {
-		next.Kind, next.By, next.Evidence = step.Kind, step.Author, step.Evidence
+	if next.SincePosition == s.Position {
+		next.Kind, next.By, next.Evidence = s.Kind, s.Author, s.Evidence
 	}
 	*place = next
+}
+
+// tag writes down the tags of a node, where they are not what they were.
+func (r *Registry) tag(row uint32, before, next *Node) {
+	w := writer{buf: r.scratch[:0]}
+	w.tags(next.Tags)
+	r.scratch = w.buf
+	if string(w.buf) == next.tags {
+		return
+	}
+	next.tags = string(w.buf)
+	if index := r.tagged.Load(); index != nil {
+		index.move(row, tagsOf(before), next.Tags)
+	}
 }
 
 // tagsOf are the tags of a node, which may be none yet.
@@ -101,10 +114,10 @@ func tagsOf(n *Node) map[string]string {
 	return n.Tags
 }
 
-// bringsTags reports whether an event, if it is applied, may change its node's tags. They change seldom and are written
-// with every checkpoint, so they are sorted when they change.
-func bringsTags(rec *events.Recorded) bool {
-	return len(rec.Tags) > 0 || rec.Kind == events.Joined || rec.Kind == events.Tagged
+// setsTags reports whether an event, if it is applied, says which tags its node has. They change seldom and are written with every
+// checkpoint, so they are sorted when they are said.
+func setsTags(rec *events.Recorded) bool {
+	return rec.Kind == events.Joined || rec.Kind == events.Tagged || rec.Kind == events.Refuted && len(rec.Tags) > 0
 }
 
 // nodes are the rows as a roll knows them: those that joined by an event that could be read.

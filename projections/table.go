@@ -15,14 +15,14 @@ const chunkMax = 64
 // the table that made it, and any other one writes to a chunk of its own. So readers may keep a copy for as long as they
 // like while the fold goes on.
 //
-// Rows stay where they were put, in the order in which their ids first came, and what is sorted is their numbers. Whoever
-// writes looks ids up in a map, since a fold does so for every event; a copy that is only read searches.
+// Rows stay where they were put, in the order in which their ids first came, and what is sorted is their numbers. Ids are searched
+// for, except by a fold, which writes for every event: it remembers the places of the rows, see refBy.
 type table[T any] struct {
 	chunks []chunk[T] // row n is rows[n%chunkMax] of chunk n/chunkMax; all but the last are full
 	rows   int
-	order  []uint32          // the numbers of the rows, by rising id
-	shared bool              // order is a copy's too: it is replaced, not written to
-	number map[string]uint32 // of each id; nil until the first write
+	order  []uint32 // the numbers of the rows, by rising id
+	shared bool     // order is a copy's too: it is replaced, not written to
+	places []uint32 // by the caller's number of an id: 1 + the number of its row; 0: not known yet
 	owner  *owner
 	adopt  func(*T) // called with each value that a chunk of t's own begins with; nil: nothing has to be done
 }
@@ -60,13 +60,6 @@ func (t *table[T]) search(id string) (place int, found bool) {
 }
 
 func (t *table[T]) get(id string) (value T, ok bool) {
-	if t.number != nil {
-		n, ok := t.number[id]
-		if !ok {
-			return value, false
-		}
-		return t.at(n).value, true
-	}
 	place, found := t.search(id)
 	if !found {
 		return value, false
@@ -75,25 +68,35 @@ func (t *table[T]) get(id string) (value T, ok bool) {
 }
 
 // ref returns the place of id's value, to be written before the next call of any method; of a new id, the zero value.
-func (t *table[T]) ref(id string) *T {
-	if t.number == nil {
-		t.number = make(map[string]uint32, t.rows)
-		for _, n := range t.order {
-			t.number[t.at(n).id] = n
-		}
+func (t *table[T]) ref(id string) *T { return t.write(t.rowOf(id)) }
+
+// refBy is ref for a caller who has numbered the ids, from 0 and without gaps, and returns the number of the row as well.
+func (t *table[T]) refBy(number int, id string) (value *T, row uint32) {
+	if over := number + 1 - len(t.places); over > 0 {
+		t.places = append(t.places, make([]uint32, over)...)
 	}
-	n, found := t.number[id]
-	if !found {
-		place, _ := t.search(id)
-		n = t.put(id)
-		if t.shared {
-			t.order, t.shared = slices.Clone(t.order), false
-		}
-		t.order = slices.Insert(t.order, place, n)
-		t.number[id] = n
+	place := &t.places[number]
+	if *place == 0 {
+		*place = 1 + t.rowOf(id)
 	}
-	return &t.own(n / chunkMax).rows[n%chunkMax].value
+	return t.write(*place - 1), *place - 1
 }
+
+// rowOf returns the number of id's row, and makes one for a new id.
+func (t *table[T]) rowOf(id string) uint32 {
+	place, found := t.search(id)
+	if found {
+		return t.order[place]
+	}
+	n := t.put(id)
+	if t.shared {
+		t.order, t.shared = slices.Clone(t.order), false
+	}
+	t.order = slices.Insert(t.order, place, n)
+	return n
+}
+
+func (t *table[T]) write(n uint32) *T { return &t.own(n / chunkMax).rows[n%chunkMax].value }
 
 // put adds a row, which is not in order yet, and returns its number.
 func (t *table[T]) put(id string) uint32 {

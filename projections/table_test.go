@@ -13,19 +13,32 @@ import (
 func TestTableIsAMapAndItsCopiesStay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		type state struct {
-			table *table[int]
-			model map[string]int
+			table  *table[int]
+			model  map[string]int
+			number map[string]int // by who writes with refBy
 		}
-		states := []state{{&table[int]{}, map[string]int{}}}
+		states := []state{{&table[int]{}, map[string]int{}, map[string]int{}}}
 		for i := range rapid.IntRange(0, 1000).Draw(t, "steps") {
 			s := states[rapid.IntRange(0, len(states)-1).Draw(t, "which")]
 			if rapid.IntRange(0, 99).Draw(t, "copy") == 0 && len(states) < 5 {
 				copied := s.table.clone()
-				states = append(states, state{&copied, maps.Clone(s.model)})
+				states = append(states, state{&copied, maps.Clone(s.model), map[string]int{}})
 			}
 			id := fmt.Sprint("n", rapid.IntRange(0, 400).Draw(t, "id"))
-			*s.table.ref(id) = i
 			s.model[id] = i
+			if rapid.Bool().Draw(t, "by id") {
+				*s.table.ref(id) = i
+				continue
+			}
+			number, known := s.number[id]
+			if !known {
+				number = len(s.number)
+				s.number[id] = number
+			}
+			value, row := s.table.refBy(number, id)
+			if *value = i; s.table.at(row).id != id {
+				t.Fatalf("%s is in the row of %s", id, s.table.at(row).id)
+			}
 		}
 		for _, s := range states {
 			var ids []string

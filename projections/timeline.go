@@ -178,22 +178,22 @@ func (t *Timeline) marksOf(k *track) func(yield func(mark) bool) {
 	}
 }
 
-func (t *Timeline) apply(step *Step) {
-	k := t.tracks.ref(step.Recorded.Node)
-	if step.Outcome.Before != step.Outcome.After {
-		k.turn(step, t.clock)
+func (t *Timeline) apply(s *step) {
+	k, _ := t.tracks.refBy(s.number, s.Node)
+	if s.out.Before != s.out.After {
+		k.turn(s, t.clock)
 	}
 	if k.Kept == 0 {
-		k.base, k.last = step.Position-1, step.Position-1
+		k.base, k.last = s.Position-1, s.Position-1
 	}
 	w := writer{buf: t.scratch[:0]}
-	writeBody(&w, &step.Recorded)
+	writeBody(&w, s.Recorded, s.tags)
 	k.bodies.add(w.buf)
 	t.scratch = w.buf
 	size := uint64(len(w.buf))
 	w = writer{buf: withRoom(k.marks, markRoom)}
-	t.writeMark(&w, mark{position: step.Position - k.last, outcome: step.Outcome, size: size}, step.Mismatch == "")
-	k.marks, k.last = w.buf, step.Position
+	t.writeMark(&w, mark{position: s.Position - k.last, outcome: s.out, size: size}, s.Mismatch == "")
+	k.marks, k.last = w.buf, s.Position
 	k.Kept++
 	k.size += size
 	for k.Kept > HistoryMax || k.size > HistoryBytesMax && k.Kept > 1 {

@@ -64,8 +64,8 @@ func readOutcome(rd *reader) events.Outcome {
 	}
 }
 
-// writeBody writes what an entry says besides its mark.
-func writeBody(w *writer, rec *events.Recorded) {
+// writeBody writes what an entry says besides its mark; tags are its tags as they are written, where they are known.
+func writeBody(w *writer, rec *events.Recorded, tags string) {
 	w.string(rec.ID)
 	w.string(string(rec.Kind))
 	w.string(rec.Author)
@@ -73,7 +73,11 @@ func writeBody(w *writer, rec *events.Recorded) {
 	w.time(rec.Time)
 	w.time(rec.Stored)
 	w.string(rec.Address)
-	w.tags(rec.Tags)
+	if tags != "" {
+		w.buf = append(w.buf, tags...)
+	} else {
+		w.tags(rec.Tags)
+	}
 	w.bytes(rec.Evidence)
 }
 
@@ -186,17 +190,16 @@ func (l *ledger) encode(w *writer) {
 		w.uint(0)
 		return
 	}
-	used := 0
-	for _, n := range l.detected.classes {
-		used += int(min(n, 1))
-	}
-	w.uint(uint64(used))
+	used, at := 0, len(w.buf) // where it belongs: one byte, see delayClasses
+	w.byte(0)
 	for class, n := range l.detected.classes {
 		if n > 0 {
+			used++
 			w.uint(uint64(class))
 			w.uint(uint64(n))
 		}
 	}
+	w.buf[at] = byte(used)
 	w.uint(l.detected.SumMillis)
 }
 

@@ -36,19 +36,19 @@ func (n *Node) UnreachableFrom(now time.Time) []string {
 	return from
 }
 
-// unreachedAfter is what stands of a node's list after the step; before is its row until then, which keeps its own.
-func unreachedAfter(before *Node, step *Step) []Unreached {
+// unreachedAfter is what stands of a node's list after a step; before is its row until then, which keeps its own.
+func unreachedAfter(before *Node, s *step) []Unreached {
 	switch {
-	case !step.Outcome.Before.Live(), !step.Outcome.After.Live(), step.Kind == events.Joined && step.Outcome.Result == events.Applied:
+	case !s.out.Before.Live(), !s.out.After.Live(), s.Kind == events.Joined && s.out.Result == events.Applied:
 		return nil // it was gone, or is, or another process took its place
-	case len(before.Accusers) == 0 || step.Node.Incarnation == before.Incarnation:
+	case len(before.Accusers) == 0 || s.node.Incarnation == before.Incarnation:
 		return before.Unreached
 	}
 	list := slices.DeleteFunc(slices.Clone(before.Unreached), func(u Unreached) bool {
-		return step.Stored.Sub(u.At) >= UnreachableFor || slices.Contains(before.Accusers, u.By)
+		return s.Stored.Sub(u.At) >= UnreachableFor || slices.Contains(before.Accusers, u.By)
 	})
 	for _, id := range before.Accusers {
-		list = append(list, Unreached{By: id, At: step.Stored.UTC()})
+		list = append(list, Unreached{By: id, At: s.Stored.UTC()})
 	}
 	if over := len(list) - unreachableMax; over > 0 {
 		slices.SortStableFunc(list, func(a, b Unreached) int { return a.At.Compare(b.At) })

@@ -38,7 +38,15 @@ type Views struct {
 type Step struct {
 	events.Recorded
 	Outcome events.Outcome
-	Node    events.Node // what the log says about the event's node after it; of none for an event of a group
+}
+
+// step is one event on its way through the views.
+type step struct {
+	*events.Recorded
+	out    events.Outcome
+	number int          // of its node, in the roll
+	node   *events.Node // what the log says about it from here on
+	tags   string       // Recorded.Tags as they are written down; empty: nobody knows yet
 }
 
 // Rejected is an event that is in the log and could not be read.
@@ -94,22 +102,32 @@ func (v *Views) Live() int { return v.live }
 
 // Apply folds one event. An event at or below Position was folded before: it changes nothing, and ok is false.
 func (v *Views) Apply(rec events.Recorded) (step Step, ok bool) {
-	if rec.Position <= v.position {
+	step.Outcome, ok = v.Advance(&rec)
+	if !ok {
 		return Step{}, false
 	}
 	step.Recorded = rec
-	step.Node, step.Outcome = v.roll.Advance(&rec)
+	return step, true
+}
+
+// Advance is Apply, and returns only what the fold made of the event.
+func (v *Views) Advance(rec *events.Recorded) (out events.Outcome, ok bool) {
+	if rec.Position <= v.position {
+		return events.Outcome{}, false
+	}
+	number, out := v.roll.Advance(rec)
 	v.position, v.rolled, v.stored, v.live = rec.Position, rec.Position, rec.Stored.UTC(), v.roll.Live()
 	v.Timeline.pass(rec.Stored)
 	switch {
 	case rec.Group != "":
-		step.Outcome = v.Assignments.apply(&rec, v.roll)
-	case step.Node.LastPosition == rec.Position: // else its node never joined, or is another cluster's
-		v.Registry.apply(&step)
-		v.Timeline.apply(&step)
-		v.Assignments.release(rec.Node, rec.Position, step.Outcome)
+		out = v.Assignments.apply(rec, v.roll)
+	case number >= 0: // else its node never joined, or is another cluster's
+		s := step{Recorded: rec, out: out, number: number, node: v.roll.At(number)}
+		v.Registry.apply(&s)
+		v.Timeline.apply(&s)
+		v.Assignments.release(rec.Node, rec.Position, out)
 	}
-	return step, true
+	return out, true
 }
 
 // Reject moves over an event that cannot be read and parks the node it is about, unless it is to be passed over (see Parked

@@ -48,8 +48,11 @@ func logs(t *rapid.T) []item {
 		if rapid.Bool().Draw(t, "by itself") {
 			ev.Author = ev.Node
 		}
-		if ev.Kind == events.Joined || ev.Kind == events.Tagged {
+		switch ev.Kind {
+		case events.Joined, events.Tagged:
 			ev.Address, ev.Tags = "127.0.0.1:7001", map[string]string{"a": "1", "b": "2", ev.Node: "3"}
+		case events.Refuted, events.Left:
+			ev.Tags = rapid.SampledFrom([]map[string]string{nil, {"a": "1"}, {"c": "4"}}).Draw(t, "tags")
 		}
 		if rapid.Bool().Draw(t, "evidence") {
 			ev.Evidence = json.RawMessage(`{"reason":"probe timeout"}`)
