@@ -2,6 +2,7 @@ package projector
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"sync"
 
@@ -18,6 +19,18 @@ type delivery struct {
 	err error
 }
 
+// behind reports whether it is an event, readable or not, that an instant precedes.
+func (d *delivery) behind(at At) bool {
+	var bad *events.DecodeError
+	switch {
+	case d.err == nil:
+		return at.before(d.rec.Position, d.rec.Stored)
+	case errors.As(d.err, &bad):
+		return at.before(bad.Position, bad.Stored)
+	}
+	return false
+}
+
 // ahead is a bounded queue between the goroutine that reads and the one that folds. Who takes gets all there is.
 type ahead struct {
 	mu    sync.Mutex
@@ -27,12 +40,11 @@ type ahead struct {
 	ended bool
 }
 
-// readAhead yields what subscribe yields under a context that ends with ctx or with the loop. To read and decode a log takes as
-// long as to fold it, so it is done beside, and an event is never held back for more to come.
-func readAhead(
-	ctx context.Context, subscribe func(context.Context) iter.Seq2[events.Recorded, error],
-) iter.Seq2[events.Recorded, error] {
-	return func(yield func(events.Recorded, error) bool) {
+// readAhead yields what subscribe yields under a context that ends with ctx or with the loop, as many at a time as there are and at
+// most aheadMax. To read and decode a log takes as long as to fold it, so it is done beside, and an event is never held back
+// for more to come. A list is the loop's until it takes the next.
+func readAhead(ctx context.Context, subscribe func(context.Context) iter.Seq2[events.Recorded, error]) iter.Seq[[]delivery] {
+	return func(yield func([]delivery) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		a := &ahead{list: make([]delivery, 0, aheadMax)}
 		a.some.L, a.room.L = &a.mu, &a.mu
@@ -49,10 +61,8 @@ func readAhead(
 		defer a.end()
 		defer cancel()
 		for list := a.take(make([]delivery, 0, aheadMax)); len(list) > 0; list = a.take(list) {
-			for i := range list {
-				if !yield(list[i].rec, list[i].err) {
-					return
-				}
+			if !yield(list) {
+				return
 			}
 			clear(list) // for what the events hold
 		}

@@ -42,9 +42,11 @@ func TestI10ReadAheadKeepsTheOrder(t *testing.T) {
 			yield(events.Recorded{}, broken)
 		}
 	}
-	for rec, err := range readAhead(t.Context(), subscribe) {
-		if want++; want <= last && (err != nil || rec.Position != want) || want > last && !errors.Is(err, broken) {
-			t.Fatalf("position %d, %v; want %d", rec.Position, err, want)
+	for list := range readAhead(t.Context(), subscribe) {
+		for _, d := range list {
+			if want++; want <= last && (d.err != nil || d.rec.Position != want) || want > last && !errors.Is(d.err, broken) {
+				t.Fatalf("position %d, %v; want %d", d.rec.Position, d.err, want)
+			}
 		}
 	}
 	if want != last+1 {
@@ -56,12 +58,13 @@ func TestI10ReadAheadKeepsTheOrder(t *testing.T) {
 func TestI15ReadAheadIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var read uint64
-		for rec := range readAhead(t.Context(), counting(0, &read)) {
+		for list := range readAhead(t.Context(), counting(0, &read)) {
 			synctest.Wait()
-			if most := rec.Position + 2*aheadMax; read > most {
-				t.Fatalf("%d are read at position %d, want at most %d", read, rec.Position, most)
+			first := list[0].rec.Position
+			if most := first + 2*aheadMax; read > most {
+				t.Fatalf("%d are read at position %d, want at most %d", read, first, most)
 			}
-			if rec.Position == 3*aheadMax {
+			if first > 3*aheadMax {
 				break
 			}
 		}
@@ -89,8 +92,10 @@ func TestReadAheadHandsOnAtOnce(t *testing.T) {
 					}
 				}
 			}
-			for rec := range readAhead(ctx, subscribe) {
-				seen <- rec.Position
+			for list := range readAhead(ctx, subscribe) {
+				for i := range list {
+					seen <- list[i].rec.Position
+				}
 			}
 		}()
 		for n := range uint64(10) {

@@ -33,12 +33,12 @@ type At struct {
 	Time     time.Time
 }
 
-// before reports whether the instant precedes the event.
-func (a At) before(rec events.Recorded) bool {
+// before reports whether the instant precedes the event at a position, stored then.
+func (a At) before(position uint64, stored time.Time) bool {
 	if a.Position > 0 {
-		return a.Position < rec.Position
+		return a.Position < position
 	}
-	return rec.Stored.After(a.Time)
+	return stored.After(a.Time)
 }
 
 // within reports whether every event in the views belongs to the instant. It says no where the last of them is so close to the
@@ -122,25 +122,23 @@ func (p *Projector) foldUntil(
 	subscribe := func(ctx context.Context) iter.Seq2[events.Recorded, error] {
 		return p.cfg.Log.Subscribe(ctx, events.Filter{}, tail)
 	}
-	for rec, err := range readAhead(ctx, subscribe) {
-		var bad *events.DecodeError
-		switch {
-		case errors.As(err, &bad) && at.before(events.Recorded{Position: bad.Position, Stored: bad.Stored}):
-			return true, nil
-		case err == nil && at.before(rec):
-			return true, nil
-		}
-		if err := fold(views, rec, err); err != nil {
-			return false, err
-		}
-		if p.store != nil {
-			climb.tick(views.Position(), freeze)
-		}
-		if views.Position() >= through {
-			return false, nil
-		}
-		if read++; read >= AsOfMax {
-			return false, fmt.Errorf("%w: more than %d events would have to be read", ErrTooFar, AsOfMax)
+	for list := range readAhead(ctx, subscribe) {
+		for i := range list {
+			if list[i].behind(at) {
+				return true, nil
+			}
+			if err := fold(views, &list[i]); err != nil {
+				return false, err
+			}
+			if p.store != nil {
+				climb.tick(views.Position(), freeze)
+			}
+			if views.Position() >= through {
+				return false, nil
+			}
+			if read++; read >= AsOfMax {
+				return false, fmt.Errorf("%w: more than %d events would have to be read", ErrTooFar, AsOfMax)
+			}
 		}
 	}
 	if ctx.Err() != nil {
@@ -215,7 +213,7 @@ func (p *Projector) storedBefore(ctx context.Context, info events.Info, at At, k
 // time of the last event only: where the clock was set back, more is read than can be used.
 func (p *Projector) newestBefore(ctx context.Context, identity string, at At, found []kept) *projections.Views {
 	for _, k := range found {
-		if at.before(events.Recorded{Position: k.position, Stored: k.stored}) {
+		if at.before(k.position, k.stored) {
 			continue
 		}
 		head, views, _, err := p.readKept(ctx, k)

@@ -271,10 +271,11 @@ type schedule struct {
 }
 
 func (p *Projector) newSchedule() *schedule {
-	return &schedule{p, climb{p: p}, p.position() + uint64(p.cfg.SnapshotEvery)}
+	position := p.position()
+	return &schedule{p, climb{p: p, next: position + 1}, position + uint64(p.cfg.SnapshotEvery)}
 }
 
-// tick is called after each event. Where the keeper has no room, both are taken later.
+// tick is called after each few events, and where the climb has something next. Where the keeper has no room, both are taken later.
 func (s *schedule) tick() {
 	p := s.p
 	position := p.position()

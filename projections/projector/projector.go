@@ -103,16 +103,17 @@ type Projector struct {
 
 	waiting waiting // told while mu is held
 
-	mu       sync.RWMutex // guards everything below
-	views    *projections.Views
-	recent   recent
-	identity string // of the log, once known
-	pulse    pulse
-	folded   uint64 // events since Open
-	snapshot Snapshot
-	ladder   ladder
-	ran      bool
-	stopped  error // why Run ended
+	mu        sync.RWMutex // guards everything below
+	views     *projections.Views
+	recent    recent
+	following int    // who follow the events as they are folded
+	identity  string // of the log, once known
+	pulse     pulse
+	folded    uint64 // events since Open
+	snapshot  Snapshot
+	ladder    ladder
+	ran       bool
+	stopped   error // why Run ended
 
 	resumed    chan struct{}      // closed by Resume; nil unless paused
 	interrupt  context.CancelFunc // ends what follows the log now; nil before the first

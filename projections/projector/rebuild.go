@@ -84,7 +84,7 @@ func (p *Projector) foldBeside(ctx context.Context, shadow *projections.Views) e
 		return nil
 	}
 	for rec, err := range p.cfg.Log.Subscribe(ctx, events.Filter{}, p.from(shadow.Position()+1)) {
-		if err := fold(shadow, rec, err); err != nil {
+		if err := fold(shadow, &delivery{rec, err}); err != nil {
 			return err
 		}
 		p.checkpointAgain(ctx, shadow)
@@ -152,13 +152,13 @@ func (p *Projector) progressLocked(now time.Time) Rebuilding {
 }
 
 // fold puts into views what a subscription yielded. It returns an error that ends the subscription.
-func fold(views *projections.Views, rec events.Recorded, err error) error {
+func fold(views *projections.Views, d *delivery) error {
 	var bad *events.DecodeError
 	switch {
-	case err == nil:
-		views.Apply(rec)
-	case !errors.As(err, &bad) || errors.Is(err, events.ErrUnknownKind):
-		return err
+	case d.err == nil:
+		views.Advance(&d.rec)
+	case !errors.As(d.err, &bad) || errors.Is(d.err, events.ErrUnknownKind):
+		return d.err
 	default:
 		views.Reject(bad)
 	}

@@ -228,51 +228,69 @@ func (p *Projector) advice() string {
 
 // follow reads the log from behind the views' position for as long as it can. It never returns nil before ctx ends.
 func (p *Projector) follow(ctx context.Context) error {
-	due, folded, from := p.newSchedule(), 0, p.from(p.position()+1)
+	due, from := p.newSchedule(), p.from(p.position()+1)
 	subscribe := func(ctx context.Context) iter.Seq2[events.Recorded, error] {
 		return p.cfg.Log.Subscribe(ctx, events.Filter{}, from)
 	}
-	for rec, err := range readAhead(ctx, subscribe) {
-		if err := p.take(ctx, rec, err); err != nil {
-			return p.advise(err)
-		}
-		if p.store != nil {
-			due.tick()
-		}
-		if folded++; folded%showEach == 0 {
+	for list := range readAhead(ctx, subscribe) {
+		for len(list) > 0 {
+			n, err := p.take(ctx, list[:min(takeMax, len(list))], due.climb.next)
+			if err != nil {
+				return p.advise(err)
+			}
+			list = list[n:]
+			if p.store != nil {
+				due.tick()
+			}
 			p.show()
 		}
 	}
 	return errSubscription
 }
 
-// take puts what the subscription yielded into the views, unless ctx has ended: then it will be read again.
-func (p *Projector) take(ctx context.Context, rec events.Recorded, err error) error {
+// takeMax is how many events are folded before readers have their turn: a fraction of a millisecond.
+const takeMax = 64
+
+// take puts what the subscription yielded into the views, none behind the position last where it comes to that, and returns how
+// many it is done with. Unless ctx has ended: then they will be read again.
+func (p *Projector) take(ctx context.Context, list []delivery, last uint64) (n int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return 0, ctx.Err()
 	}
-	if err == nil {
-		step, ok := p.views.Apply(rec)
-		if !ok {
-			return nil // read twice
-		}
-		p.folded++
-		p.recent.add(&step.Recorded, step.Outcome)
-	} else {
-		_, before := p.views.Rejected()
-		if err := fold(p.views, rec, err); err != nil {
-			return err
-		}
-		if _, now := p.views.Rejected(); now > before {
-			p.log.Error("event cannot be read; its node is parked", "error", err)
-		}
+	for more := true; more && n < len(list) && err == nil; n++ {
+		err = p.foldLocked(&list[n])
+		more = p.views.Position() != last
 	}
 	if p.pulse.level(p.views.Position()) {
 		p.unshowLocked()
 	}
 	p.waiting.reach(p.views.Position())
+	return n, err
+}
+
+func (p *Projector) foldLocked(d *delivery) error {
+	if d.err == nil {
+		outcome, ok := p.views.Advance(&d.rec)
+		switch {
+		case !ok: // read twice
+			return nil
+		case p.passingLocked():
+			p.recent.reset(d.rec.Position)
+		default:
+			p.recent.add(&d.rec, outcome)
+		}
+		p.folded++
+		return nil
+	}
+	_, before := p.views.Rejected()
+	if err := fold(p.views, d); err != nil {
+		return err
+	}
+	if _, now := p.views.Rejected(); now > before {
+		p.log.Error("event cannot be read; its node is parked", "error", d.err)
+	}
 	return nil
 }
 

@@ -16,7 +16,6 @@ import (
 const (
 	shownEvery = 20 * time.Millisecond // more often costs: the fold moves what it writes to after each copy, up to all rows
 	shownFor   = 5 * shownEvery        // an older copy is not looked at: the fold stands still, and waiting for it takes no time
-	showEach   = 64                    // events between two looks at the clock
 	showAfter  = time.Second           // without a read there are no more copies
 )
 

@@ -33,7 +33,7 @@ func foldTo(t *testing.T, p *Projector, position uint64) {
 			ID: events.NewID(), Kind: events.Joined, Cluster: "test", Node: id, Author: id, Incarnation: 1, Address: "127.0.0.1:1",
 			Time: p.cfg.Now(),
 		}
-		if err := p.take(t.Context(), events.Recorded{Event: ev, Position: n, Stored: ev.Time}, nil); err != nil {
+		if _, err := p.take(t.Context(), []delivery{{rec: events.Recorded{Event: ev, Position: n, Stored: ev.Time}}}, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -164,5 +164,26 @@ func TestI10WhatWasToldStaysSeen(t *testing.T) {
 		if n.Position == last {
 			return
 		}
+	}
+}
+
+// Events that nobody follows, and that would be gone before the views hold everything, are not kept.
+func TestEventsAreKeptForThoseWhoFollow(t *testing.T) {
+	p, now := behind(t)
+	kept := func() int { return len(p.recent.after(1)) }
+	p.pulse.answered(30+RecentMax+BatchMax, *now)
+	if foldTo(t, p, 10); kept() != 0 || p.recent.from != 11 {
+		t.Errorf("%d events are kept, from position %d on", kept(), p.recent.from)
+	}
+	p.attend(1)
+	if foldTo(t, p, 20); kept() != 10 {
+		t.Errorf("%d events are kept for who follows, want 10", kept())
+	}
+	p.attend(-1)
+	if foldTo(t, p, 29); kept() != 0 {
+		t.Errorf("%d events are kept when he is gone", kept())
+	}
+	if foldTo(t, p, 40); kept() != 11 {
+		t.Errorf("%d events are kept near the end, want 11", kept())
 	}
 }

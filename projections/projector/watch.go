@@ -71,6 +71,19 @@ func (r *recent) add(rec *events.Recorded, outcome events.Outcome) {
 	b.notices = append(b.notices, Notice{Recorded: *rec, Outcome: &b.outcomes[len(b.outcomes)-1]})
 }
 
+// attend notes that there are n more who follow the events as they are folded.
+func (p *Projector) attend(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.following += n
+}
+
+// passingLocked reports whether the event just folded need not be kept: nobody follows, and by what is known of the log so many
+// are still to come that it would be gone before the views hold everything.
+func (p *Projector) passingLocked() bool {
+	return p.following == 0 && p.pulse.last > p.views.Position()+RecentMax+BatchMax
+}
+
 // after returns up to BatchMax events from position on, and none only when there is none.
 func (r *recent) after(position uint64) []Notice {
 	b := sort.Search(len(r.blocks), func(b int) bool {
@@ -115,6 +128,8 @@ func (p *Projector) Batches(ctx context.Context, position uint64, idle time.Dura
 		}
 		silence := time.NewTimer(idle)
 		defer silence.Stop()
+		p.attend(1)
+		defer p.attend(-1)
 		next, live := position, position == 0
 		for ctx.Err() == nil {
 			p.mu.RLock()

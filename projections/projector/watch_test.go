@@ -217,3 +217,24 @@ func TestWatcherOfAPositionToComeIsNotForgotten(t *testing.T) {
 		}
 	})
 }
+
+// I10: far behind, the events that nobody follows are not kept, and who comes meanwhile misses none.
+func TestI10WatchBeginsWhileFarBehind(t *testing.T) {
+	log := newTape(t)
+	log.joins("n1", "n2")
+	last := log.evidence(3 * projector.RecentMax)
+	p := start(t, projector.Config{Log: log})
+	for next := uint64(1); next <= last; {
+		for notice, err := range p.Watch(t.Context(), events.Filter{}, next) {
+			if errors.Is(err, projector.ErrSlow) {
+				break // and come back
+			}
+			if err != nil || notice.Position != next {
+				t.Fatalf("position %d, %v; want %d", notice.Position, err, next)
+			}
+			if next++; next > last {
+				break
+			}
+		}
+	}
+}
