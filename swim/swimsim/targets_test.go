@@ -27,7 +27,7 @@ func TestI12ACrashIsKnownInTime(t *testing.T) {
 		t.Fatalf("the first scenario is %q", crash.Name)
 	}
 	for _, c := range targets {
-		const seeds, crashes = 12, 5
+		const seeds, crashes = 8, 5
 		o := swimsim.Measure(crash, swimsim.Setup{Members: c.members}, 6000, seeds, runtime.GOMAXPROCS(0))
 		p50, p99 := swimsim.Quantile(o.Everywhere, 0.5), swimsim.Quantile(o.Everywhere, 0.99)
 		t.Logf("%d members: failed everywhere after %v at p50, %v at p99", c.members, p50, p99)
