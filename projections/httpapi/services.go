@@ -86,6 +86,8 @@ func parseStrategy(query url.Values) (strategy projections.Strategy, key string,
 		strategy = projections.Random
 	case !strategy.Valid():
 		return "", "", badParam("strategy", "%.40q is none of %v", name, projections.Strategies())
+	case strategy == projections.RoundRobin && query.Has("at"):
+		return "", "", badParam("strategy", "round_robin takes turns, of which the past has none: choose another, or leave at= out")
 	}
 	switch {
 	case strategy == projections.Rendezvous && !query.Has("key"):

@@ -91,6 +91,23 @@ func TestPick(t *testing.T) {
 	}
 }
 
+// The past has no turns, and who asks about it takes nobody's.
+func TestPickOfThePastTakesNoTurn(t *testing.T) {
+	w := newWorld(t, nil)
+	w.fleet()
+	first := w.pick("strategy=round_robin")
+	r := w.get("/v1/pick?strategy=round_robin&at=4")
+	if r.status != http.StatusBadRequest || r.body["type"] != "urn:rollcall:problem:bad-parameter" {
+		t.Errorf("%d %s", r.status, r.raw)
+	}
+	if next := w.pick("strategy=round_robin"); first != "n1" || next != "n2" {
+		t.Errorf("picked %s and then %s", first, next)
+	}
+	if got := w.pick("strategy=rendezvous&key=order-1&at=4"); got == "" {
+		t.Error("nobody is picked of the past")
+	}
+}
+
 // I15: whoever makes up filters makes the server forget turns, not grow.
 func TestI15TurnsAreBounded(t *testing.T) {
 	w := newWorld(t, nil)
