@@ -34,8 +34,8 @@ func newPick() *cobra.Command {
 		Short: "Print one of those who can be called",
 		Long: `Print one of those who can be called, or with --at who could be called then. Exit status 3 says that there is nobody.
 
-Strategies: random; round_robin takes turns, remembered by the projector; rendezvous gives the same node for the same
---key for as long as it is there; least_loaded takes the lowest number in the tag that --key names, load by default. With
+Strategies: random; round_robin takes turns, remembered by the projector, and not with --at; rendezvous gives the same node
+for the same --key for as long as it is there; least_loaded takes the lowest number in the tag that --key names, load by default. With
 --key alone it is rendezvous, without both random.
 ` + tagHelp,
 		Example: "  member pick --tag role=worker -o name\n  member pick --tag role=worker --key order-1\n" +

@@ -38,7 +38,7 @@ func Projector(tel *telemetry.Telemetry, p *projector.Projector) error {
 	}
 	position := gauge("rollcall.projector.position", "", "Position of the last event folded.")
 	lagEvents := gauge("rollcall.projector.lag.events", "{event}", "Events in the log that are not folded yet.")
-	lagSeconds := gauge("rollcall.projector.lag", "s", "Age of the oldest event not folded yet.")
+	lagSeconds := gauge("rollcall.projector.lag", "s", "Time since the views were last known to hold everything, 0 while they do and the log answers.")
 	ready := gauge("rollcall.projector.ready", "", "1 while the views can be read.")
 	rejected := gauge("rollcall.projector.rejected", "{event}", "Events that could not be read.")
 	nodes := gauge("rollcall.nodes", "{node}", "Nodes on the roll, by state.")
