@@ -20,13 +20,19 @@ const (
 	actAside                    // nobody can use it: put it aside with the reason
 )
 
+// Why a draft is dropped that the log does not have, see Stats.
+const (
+	reasonAgreed     = "agreed"
+	reasonSuperseded = "superseded"
+)
+
 // decision is what the roll, as it stands, makes of a draft.
 type decision struct {
 	action action
 	event  events.Event // of actAppend and actDerive
 	expect uint64
 	count  *counter // raised when the decision is carried out; nil for none
-	reason string   // of actAside
+	reason string   // of actAside, and of actDone where the log does not have it
 	stale  uint64   // not 0: the incarnation that this member must rise above
 }
 
@@ -101,7 +107,7 @@ func (j *judge) failed() decision {
 		return j.await(func() decision { return j.lowered((*judge).failed) })
 	case j.overtaken():
 		if j.r.said[j.ev.Node] >= j.ev.Incarnation {
-			return decision{action: actDone, count: &j.r.counts.agreed}
+			return decision{action: actDone, count: &j.r.counts.agreed, reason: reasonAgreed}
 		}
 		return j.accused(j.reason())
 	case !j.speaks():
@@ -121,7 +127,7 @@ func (j *judge) risen() decision {
 	case events.Applied:
 		return j.asIs()
 	case events.Late:
-		return decision{action: actDone, count: &j.r.counts.superseded, stale: j.node.Incarnation}
+		return decision{action: actDone, count: &j.r.counts.superseded, reason: reasonSuperseded, stale: j.node.Incarnation}
 	default:
 		// The log does not know us, or as one that has left: whatever we raised our incarnation for, to the log we join.
 		ev := j.ev
@@ -136,7 +142,7 @@ func (j *judge) risen() decision {
 func (j *judge) left() decision {
 	switch out := j.r.roll.Judge(j.ev); {
 	case out.Result == events.Late:
-		return decision{action: actDone, count: &j.r.counts.superseded}
+		return decision{action: actDone, count: &j.r.counts.superseded, reason: reasonSuperseded}
 	case out.Result != events.Applied:
 		return decision{action: actAside, reason: out.Reason}
 	case !j.alone && j.waited < leaveLimit:

@@ -1,8 +1,11 @@
 package recorder_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -10,6 +13,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/memlog"
+	"rollcall/events/recorder"
 	"rollcall/swim"
 )
 
@@ -74,6 +78,27 @@ func TestVerdictWaitsForQuorum(t *testing.T) {
 		got := story(lawful(t, log), "v")
 		if !slices.Equal(got[:4], want) || !slices.Contains(got, "m0 failed 1") {
 			t.Errorf("the log has %v", got)
+		}
+	})
+}
+
+// What is dropped is named with the reason, for whoever keeps account of what was accepted; and nothing else is.
+func TestDroppedIsNamed(t *testing.T) {
+	bubble(t, func(t *testing.T, log *memlog.Log) {
+		var said bytes.Buffer
+		m := start(t, log, "m0", func(c *recorder.Config) {
+			c.Logger = slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		})
+		m.record(joined("m0"))
+		m.drained()
+		inject(t, log, events.Joined, "v", "v", 1)
+		inject(t, log, events.Refuted, "v", "v", 2)
+		m.record(suspected("v"), failed("v"), own(swim.TransitionTagged, "m0", 1))
+		m.drained()
+		m.stop()
+		if n := strings.Count(said.String(), "dropped="); n != 2 || !strings.Contains(said.String(), "dropped=agreed") ||
+			!strings.Contains(said.String(), "dropped=superseded") {
+			t.Errorf("%d lines about what was dropped, want that of v and that of m0:\n%s", n, said.String())
 		}
 	})
 }

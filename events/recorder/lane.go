@@ -185,6 +185,9 @@ func (r *Recorder) settle(ctx context.Context, l *lane, seq uint64) error {
 			if d.stale > 0 && r.cfg.OnStale != nil {
 				r.cfg.OnStale(d.stale)
 			}
+			if d.reason != "" { // before it is gone, so that every entry's end can be told
+				r.logger.Debug("not to be said", "entry", seq, "event", ev.ID, "dropped", d.reason)
+			}
 			r.finish(ev.ID, func() { r.cfg.Outbox.Done(seq) })
 			return nil
 		}

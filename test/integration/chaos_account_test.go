@@ -18,7 +18,7 @@ import (
 const countTag = "count"
 
 // account is what members took upon themselves to say. It knows an entry of an outbox from the member's own log, which names each
-// before anything can become of it, and from the disk of a member that was killed. The outbox counts what it accepts: an entry that
+// before anything can become of it and says of each that is dropped why, and from the disk of a member that was killed. The outbox counts what it accepts: an entry that
 // neither has named is missed.
 type account struct {
 	mu       sync.Mutex
@@ -40,8 +40,9 @@ type debt struct {
 	kind        events.Kind
 	node        string
 	incarnation uint64
-	waited      bool // it was on the disk of a killed member
-	unsaid      bool // it was there when the account was closed
+	waited      bool   // it was on the disk of a killed member
+	unsaid      bool   // it was there when the account was closed
+	dropped     string // why its member had no use for it, when it was last heard of
 }
 
 func newAccount() *account {
@@ -81,10 +82,18 @@ func (a *account) debt(member string, seq uint64, ev events.Event) *debt {
 		e = &debt{kind: ev.Kind, node: ev.Node, incarnation: ev.Incarnation}
 		a.debts[debtKey{member, seq}] = e
 	}
+	e.dropped = "" // it is there, again
 	if !slices.Contains(e.ids, ev.ID) {
 		e.ids = append(e.ids, ev.ID)
 	}
 	return e
+}
+
+// dropped notes why a member lets go of an entry. The caller holds mu.
+func (a *account) dropped(member string, seq uint64, reason string) {
+	if e := a.debts[debtKey{member, seq}]; e != nil {
+		e.dropped = reason
+	}
 }
 
 // lines is a writer that passes on what is written to it, line by line.
@@ -114,9 +123,9 @@ type clerk struct {
 
 func (c *clerk) read(line []byte) {
 	var l struct {
-		Level, Msg, Event, Node string
-		Kind                    events.Kind
-		Entry, Incarnation      uint64
+		Level, Msg, Event, Node, Dropped string
+		Kind                             events.Kind
+		Entry, Incarnation               uint64
 	}
 	if err := json.Unmarshal(line, &l); err != nil || l.Level != "DEBUG" {
 		_, _ = c.others.Write(append(line, '\n'))
@@ -130,6 +139,10 @@ func (c *clerk) read(line []byte) {
 	if l.Entry > 0 {
 		c.account.mu.Lock()
 		defer c.account.mu.Unlock()
+		if l.Dropped != "" {
+			c.account.dropped(c.member, l.Entry, l.Dropped)
+			return
+		}
 		c.account.debt(c.member, l.Entry, events.Event{ID: l.Event, Kind: l.Kind, Node: l.Node, Incarnation: l.Incarnation})
 	}
 }
@@ -204,15 +217,8 @@ func (l *ledger) once(rec events.Recorded, kind events.Kind) {
 	l.said[key] = rec.Position
 }
 
-// has reports whether an entry is in the log, under one of its ids.
-func (l *ledger) has(e *debt) bool {
-	for _, id := range e.ids {
-		if l.at[id] > 0 {
-			return true
-		}
-	}
-	return false
-}
+// has reports whether an entry is in the log, under the id that it had last: what stands there under an earlier one was of no use.
+func (l *ledger) has(e *debt) bool { return l.at[e.ids[len(e.ids)-1]] > 0 }
 
 // agrees reports whether the log could do without a verdict: it holds its author's accusation of this incarnation or a later one,
 // and the node was past the verdict's. A verdict about an incarnation that the log never knew is one about an earlier.
@@ -253,7 +259,7 @@ func (a *account) settle(l *ledger, r *result, lost func(string)) {
 			case l.has(e):
 			case e.unsaid:
 				r.unsaid++
-			case l.agrees(member, e):
+			case e.dropped == "agreed" && l.agrees(member, e):
 				r.agreed++
 			default:
 				lost(fmt.Sprintf("%s accepted the entry %d: %s of %s at incarnation %d, %v; the log does not have it",
@@ -287,41 +293,55 @@ func TestChaosAccount(t *testing.T) {
 		book.enter(rec)
 		return rec.ID
 	}
-	accept := func(seq uint64, id string, kind events.Kind, node string, incarnation uint64) {
+	tell := func(line string, values ...any) {
 		log := lines{take: (&clerk{member: "n1", account: owed}).read}
-		line := fmt.Sprintf(`{"level":"DEBUG","msg":"to be said","entry":%d,"event":%q,"kind":%q,"node":%q,"incarnation":%d}`+"\n",
-			seq, id, kind, node, incarnation)
-		for _, b := range []byte(line) {
+		for _, b := range fmt.Appendf(nil, line+"\n", values...) {
 			_, _ = log.Write([]byte{b})
 		}
+	}
+	accept := func(seq uint64, id string, kind events.Kind, node string, incarnation uint64) {
+		tell(`{"level":"DEBUG","msg":"to be said","entry":%d,"event":%q,"kind":%q,"node":%q,"incarnation":%d}`, seq, id, kind, node, incarnation)
+	}
+	drop := func(seq uint64) {
+		tell(`{"level":"DEBUG","msg":"not to be said","entry":%d,"event":"x","dropped":"agreed"}`, seq)
 	}
 	accept(1, say(events.Joined, "n1", "n1", 1, 1), events.Joined, "n1", 1)
 	accept(2, "gone", events.Tagged, "n1", 2)
 	say(events.Joined, "n2", "n2", 1, 0)
 	accept(3, say(events.Suspected, "n2", "n1", 1, 0), events.Suspected, "n2", 1)
 	accept(4, "agreed", events.Failed, "n2", 1)
-	accept(5, "lost verdict", events.Failed, "n2", 2)
+	drop(4)
+	accept(5, "dropped without a reason", events.Failed, "n2", 2)
+	drop(5)
 	say(events.Failed, "n2", "n1", 1, 0)
 	say(events.Failed, "n2", "n1", 1, 0)
 	say(events.Joined, "n2", "n2", 2, 0)
 	say(events.Tagged, "n1", "n1", 2, 3)
 	accept(7, "before", events.Failed, "n2", 1)
 	accept(7, say(events.Accused, "n2", "n1", 2, 0), "", "", 0)
+	accept(8, "lost and overtaken", events.Failed, "n2", 1)
+	accept(9, "lost when it was seen again", events.Failed, "n2", 1)
+	drop(9)
+	accept(9, "lost when it was seen again", events.Failed, "n2", 1)
+	accept(10, say(events.Failed, "n2", "n1", 2, 0), events.Failed, "n2", 2)
+	accept(10, "lost when it was said again", "", "", 0)
 	for n := 1; n <= 3; n++ {
 		owed.answered("n1", n)
 	}
-	owed.inspected("n1", 7, []outbox.Entry{{Seq: 7, Event: events.Event{ID: "before"}}})
+	owed.inspected("n1", 10, []outbox.Entry{{Seq: 7, Event: events.Event{ID: "before"}}})
 
 	var r result
 	var lost []string
 	owed.settle(book, &r, func(text string) { lost = append(lost, text) })
-	want := result{accepted: 7, waiting: 1, agreed: 1, answered: 3}
+	want := result{accepted: 10, waiting: 1, agreed: 1, answered: 3}
 	if r != want {
 		t.Errorf("found %+v, want %+v", r, want)
 	}
-	for i, part := range []string{"gone", "lost verdict", "entry 6", "count 2"} {
-		if len(lost) != 4 || !strings.Contains(lost[i], part) {
-			t.Fatalf("lost %q, want four, the %d. about %q", lost, i+1, part)
+	parts := []string{"gone", "dropped without a reason", "entry 6", "lost and overtaken", "lost when it was seen again",
+		"lost when it was said again", "count 2"}
+	for i, part := range parts {
+		if len(lost) != len(parts) || !strings.Contains(lost[i], part) {
+			t.Fatalf("lost %q, want %d, the %d. about %q", lost, len(parts), i+1, part)
 		}
 	}
 	if len(book.twice) != 1 || !strings.Contains(book.twice[0], "failed of n2 at incarnation 1") {
