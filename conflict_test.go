@@ -159,6 +159,7 @@ func TestSecondProcessGivenUp(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(h *house) {
 		seed := h.join(h.options("n2"))
+		h.drained(seed)
 		first := h.join(h.options("n1", seed.Addr()))
 		<-first.Joined()
 		h.drained(first)
