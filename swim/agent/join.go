@@ -19,8 +19,8 @@ type joinResult struct {
 }
 
 // Join exchanges state with each seed in parallel and returns how many answered. It fails, with ErrNoSeed and each
-// seed's own error, only when none did; the caller decides whether to try again. The own address among the seeds is
-// passed over; with no other seed Join returns 0 and no error.
+// seed's own error, only when none did; the caller decides whether to try again. The own address among the seeds, and whatever
+// else leads back to this member, is passed over; with no other seed Join returns 0 and no error.
 func (a *Agent) Join(ctx context.Context, seeds []netip.AddrPort) (int, error) {
 	results := make(chan joinResult, len(seeds))
 	asked := 0
@@ -32,15 +32,19 @@ func (a *Agent) Join(ctx context.Context, seeds []netip.AddrPort) (int, error) {
 		go func() { results <- joinResult{seed, a.joinOne(ctx, seed)} }()
 	}
 	var errs []error
+	answered := 0
 	for range asked {
-		if r := <-results; r.err != nil {
+		switch r := <-results; {
+		case r.err == nil:
+			answered++
+		case !errors.Is(r.err, ErrSelf):
 			errs = append(errs, fmt.Errorf("%v: %w", r.from, r.err))
 		}
 	}
-	if asked > 0 && len(errs) == asked {
+	if answered == 0 && len(errs) > 0 {
 		return 0, errors.Join(append([]error{ErrNoSeed}, errs...)...)
 	}
-	return asked - len(errs), nil
+	return answered, nil
 }
 
 func (a *Agent) joinOne(ctx context.Context, seed netip.AddrPort) (err error) {

@@ -11,7 +11,7 @@ import (
 )
 
 func TestJoinSeeds(t *testing.T) {
-	closedPort := netip.AddrPortFrom(address(50).Addr(), 1)
+	closedPort, leadsBack := netip.AddrPortFrom(address(50).Addr(), 1), netip.AddrPortFrom(address(51).Addr(), 2)
 	for _, c := range []struct {
 		name  string
 		seeds []netip.AddrPort
@@ -21,9 +21,12 @@ func TestJoinSeeds(t *testing.T) {
 	}{
 		{"no seeds", nil, 0, nil, 0},
 		{"itself alone", []netip.AddrPort{address(1)}, 0, nil, 0},
+		{"itself by another address", []netip.AddrPort{leadsBack}, 0, nil, 0},
 		{"one", []netip.AddrPort{address(2)}, 1, nil, 2 * time.Millisecond},
 		{"all, and itself", []netip.AddrPort{address(1), address(2), address(3)}, 2, nil, 2 * time.Millisecond},
 		{"one of two", []netip.AddrPort{closedPort, address(3)}, 1, nil, 2 * time.Millisecond},
+		{"one, and itself by another address", []netip.AddrPort{leadsBack, address(2)}, 1, nil, 2 * time.Millisecond},
+		{"a closed port, and itself by another address", []netip.AddrPort{leadsBack, closedPort}, 0, ErrNoSeed, 0},
 		{"a closed port", []netip.AddrPort{closedPort}, 0, ErrNoSeed, 0},
 		{"nobody there", []netip.AddrPort{closedPort, address(60)}, 0, ErrNoSeed, exchangeLimit},
 	} {

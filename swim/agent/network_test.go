@@ -122,11 +122,15 @@ func (e *end) sentCount() int {
 	return e.sent
 }
 
-// Exchange to an address where nobody is waits until ctx ends, as a handshake would; to port 1 it fails at once.
+// Exchange to an address where nobody is waits until ctx ends, as a handshake would; to port 1 it fails at once, and
+// port 2 leads back.
 func (e *end) Exchange(ctx context.Context, to swim.Peer, request []byte) (from swim.ID, reply []byte, err error) {
 	other := e.net.between(e.addr, to.Addr)
-	if to.Addr.Port() == 1 {
+	switch to.Addr.Port() {
+	case 1:
 		return "", nil, errUnreachable
+	case 2:
+		return "", nil, ErrSelf
 	}
 	if other == nil {
 		<-ctx.Done()

@@ -2,10 +2,14 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 
 	"rollcall/swim"
 )
+
+// ErrSelf is what Exchange returns of an address that leads back to this very transport.
+var ErrSelf = errors.New("that is this member itself")
 
 // Transport carries a member's datagrams and state exchanges. Identity is its business: every id it hands to a Handler
 // has been proved by the peer. All methods are safe for concurrent use.
@@ -22,7 +26,7 @@ type Transport interface {
 	Send(to swim.Peer, datagram []byte)
 
 	// Exchange sends request (at most swim.StateMax bytes) to the peer and waits for its answer. With an empty to.ID it
-	// accepts whoever answers at to.Addr. It returns the proved id.
+	// accepts whoever answers at to.Addr, but fails with ErrSelf where that is this member. It returns the proved id.
 	Exchange(ctx context.Context, to swim.Peer, request []byte) (from swim.ID, reply []byte, err error)
 
 	// Close tells every peer, waits until they could know (2 s at most, less when ctx ends) and releases the socket. No

@@ -140,8 +140,10 @@ func (t *Transport) run(d *dial) {
 	defer d.cancel(nil)
 	ctx, cancel := context.WithTimeout(d.ctx, t.config.handshake())
 	defer cancel()
+	name := t.names.begin()
+	defer t.names.end(name)
 	var verdict atomic.Pointer[error]
-	conn, err := t.quic.Dial(ctx, net.UDPAddrFromAddrPort(d.to.Addr), t.dialTLS(protocolName, d.to, &verdict), t.settings)
+	conn, err := t.quic.Dial(ctx, net.UDPAddrFromAddrPort(d.to.Addr), t.dialTLS(protocolName, name, d.to, &verdict), t.settings)
 	if err != nil {
 		var judged error
 		if v := verdict.Load(); v != nil {

@@ -7,6 +7,8 @@ import (
 	"net"
 
 	"github.com/quic-go/quic-go"
+
+	"rollcall/swim/agent"
 )
 
 // Errors of [Transport.Exchange]; test with [errors.Is]. None of them changes anything here. Unless noted, a later try
@@ -15,7 +17,7 @@ var (
 	ErrClosed      = errors.New("quicnet: transport is closed")                                          // never again
 	ErrTooLarge    = errors.New("quicnet: message exceeds its bound")                                    // not with this message
 	ErrAddress     = errors.New("quicnet: no address to dial")                                           // not with this peer value
-	ErrSelf        = errors.New("quicnet: that is this member itself")                                   // never
+	ErrSelf        = fmt.Errorf("quicnet: %w", agent.ErrSelf)                                            // not while the address leads here
 	ErrIDConflict  = errors.New("quicnet: another process has this member's id")                         // not before it is gone
 	ErrIdentity    = errors.New("quicnet: the peer's certificate is not acceptable")                     // other CA, cluster or id; expired
 	ErrRejected    = errors.New("quicnet: the peer does not accept this member's certificate")           // not before it is replaced

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -199,6 +200,38 @@ func TestSecondProcessWithTheSameID(t *testing.T) {
 	if _, _, err := first.Exchange(t.Context(), swim.Peer{Addr: first.LocalAddr()}, nil); !errors.Is(err, ErrSelf) {
 		t.Errorf("exchange with itself: %v, want ErrSelf", err)
 	}
+}
+
+// TestItselfByAnotherAddress: an address that stands for this very transport, such as a virtual one in front of all members or a
+// published port, is no other process with its id. One that stands for another process is.
+func TestItselfByAnotherAddress(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *wire, c *cluster) {
+		var conflicts atomic.Int64
+		a := w.member(c, "a", 1, func(config *Config) { config.OnConflict = func(netip.AddrPort) { conflicts.Add(1) } })
+		front := netip.MustParseAddrPort("10.0.0.100:7946")
+		w.alias(front, a.LocalAddr())
+		for range 2 {
+			if _, _, err := a.Exchange(t.Context(), swim.Peer{Addr: front}, nil); !errors.Is(err, ErrSelf) {
+				t.Errorf("exchange: %v, want ErrSelf", err)
+			}
+		}
+		b := w.member(c, "b", 2)
+		w.alias(front, b.LocalAddr())
+		if from := a.ask(swim.Peer{Addr: front}, "who is there"); from != "b" {
+			t.Errorf("%s answered, want b", from)
+		}
+		if s := a.Stats(); conflicts.Load() != 0 || s.Conflicts != 0 {
+			t.Errorf("%d conflicts reported, %d counted, and there was none", conflicts.Load(), s.Conflicts)
+		}
+		other := netip.MustParseAddrPort("10.0.0.101:7946")
+		w.alias(other, w.member(c, "a", 3).LocalAddr())
+		if _, _, err := a.Exchange(t.Context(), swim.Peer{Addr: other}, nil); !errors.Is(err, ErrIDConflict) {
+			t.Errorf("exchange: %v, want ErrIDConflict", err)
+		}
+		if conflicts.Load() != 1 {
+			t.Errorf("%d conflicts reported, want the one there is", conflicts.Load())
+		}
+	})
 }
 
 func TestCertificateRotationWithoutRestart(t *testing.T) {

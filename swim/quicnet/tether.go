@@ -129,8 +129,10 @@ func (t *Transport) dialTether(ctx context.Context, to swim.Peer) (*tether, erro
 	if err != nil {
 		return nil, err
 	}
+	name := t.names.begin()
+	defer t.names.end(name)
 	var verdict atomic.Pointer[error]
-	conn := tls.Client(raw, t.dialTLS(tetherProtocol, to, &verdict))
+	conn := tls.Client(raw, t.dialTLS(tetherProtocol, name, to, &verdict))
 	if err = conn.HandshakeContext(ctx); err == nil {
 		err = shake(ctx, conn, hear, say)
 	}

@@ -129,7 +129,7 @@ func TestTethersAreBounded(t *testing.T) {
 	hold := func(id string) *tls.Conn {
 		t.Helper()
 		m := &Transport{config: c.config(id)}
-		conn, err := tls.Dial("tcp", b.LocalAddr().String(), m.dialTLS(tetherProtocol, b.peer(), nil))
+		conn, err := tls.Dial("tcp", b.LocalAddr().String(), m.dialTLS(tetherProtocol, "", b.peer(), nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +172,7 @@ func TestStrangersGetNoTether(t *testing.T) {
 	stranger := &Transport{config: other.config("a")}
 	own := &Transport{config: c.config("b")}
 	for what, m := range map[string]*Transport{"another CA's": stranger, "its own id": own} {
-		config := m.dialTLS(tetherProtocol, b.peer(), nil)
+		config := m.dialTLS(tetherProtocol, "", b.peer(), nil)
 		config.VerifyConnection = nil // it would let anybody in
 		if conn, err := tls.Dial("tcp", b.LocalAddr().String(), config); err == nil {
 			if _, err = conn.Read(make([]byte, 1)); err == nil {

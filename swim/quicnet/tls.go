@@ -37,6 +37,7 @@ func (t *Transport) serverTLS(protocol string, judge judgement) *tls.Config {
 	outer := base.Clone()
 	outer.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		addr := addrPort(hello.Conn.RemoteAddr())
+		t.names.hear(hello.ServerName)
 		inner := base.Clone()
 		inner.VerifyConnection = func(state tls.ConnectionState) error {
 			_, err := judge(state, x509.ExtKeyUsageClientAuth, addr)
@@ -50,10 +51,11 @@ func (t *Transport) serverTLS(protocol string, judge judgement) *tls.Config {
 	return outer
 }
 
-// dialTLS is good for one dial to a peer; an empty id in it accepts every member but ourselves. What it thinks of the
-// peer's certificate is left in verdict, because TLS passes on no more than an alert.
-func (t *Transport) dialTLS(protocol string, to swim.Peer, verdict *atomic.Pointer[error]) *tls.Config {
+// dialTLS is good for one dial to a peer, under a name of dialNames; an empty id in it accepts every member but ourselves. What
+// it thinks of the peer's certificate is left in verdict, because TLS passes on no more than an alert.
+func (t *Transport) dialTLS(protocol, name string, to swim.Peer, verdict *atomic.Pointer[error]) *tls.Config {
 	return &tls.Config{
+		ServerName:             name,
 		MinVersion:             tls.VersionTLS13,
 		NextProtos:             []string{protocol},
 		CurvePreferences:       curves,
@@ -107,7 +109,7 @@ func (t *Transport) recognize(state tls.ConnectionState, usage x509.ExtKeyUsage,
 		return "", err
 	case id != t.config.ID:
 		return id, nil
-	case t.isOwn(addr):
+	case t.isOwn(addr), t.names.cameBack(state.ServerName):
 		return "", ErrSelf
 	default:
 		return "", fmt.Errorf("%w: %s at %v", ErrIDConflict, id, addr)

@@ -48,6 +48,7 @@ type Transport struct {
 	tcp      *net.TCPListener // for tethers; nil where the port could not be had
 	greeting chan struct{}    // a token for each accepted tether whose handshake is in flight
 	stats    *counters
+	names    dialNames
 
 	mu       sync.Mutex // guards what follows; never held while a handler or QUIC is called
 	peers    map[swim.ID]*peer
