@@ -1,6 +1,7 @@
 package rollcall_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,13 +28,14 @@ type ether struct {
 	mu      sync.Mutex
 	next    byte // of the addresses given out
 	ends    map[netip.AddrPort]*antenna
-	calls   map[netip.AddrPort]int        // by address: exchanges with whoever answers there
-	dark    netip.AddrPort                // who calls there waits in vain
-	divided func(one, other swim.ID) bool // what is between them is lost; nil divides nobody
+	calls   map[netip.AddrPort]int            // by address: exchanges with whoever answers there
+	dark    netip.AddrPort                    // who calls there waits in vain
+	front   map[netip.AddrPort]netip.AddrPort // addresses that lead to others
+	divided func(one, other swim.ID) bool     // what is between them is lost; nil divides nobody
 }
 
 func newEther() *ether {
-	return &ether{ends: make(map[netip.AddrPort]*antenna), calls: make(map[netip.AddrPort]int)}
+	return &ether{ends: make(map[netip.AddrPort]*antenna), calls: make(map[netip.AddrPort]int), front: make(map[netip.AddrPort]netip.AddrPort)}
 }
 
 // antenna is a member's transport.
@@ -63,6 +65,19 @@ func (e *ether) divide(divided func(one, other swim.ID) bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.divided = divided
+}
+
+// lead makes an address that leads to another, or to a third when it is called again.
+func (e *ether) lead(front, to netip.AddrPort) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.front[front] = to
+}
+
+func (e *ether) behind(addr netip.AddrPort) netip.AddrPort {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return cmp.Or(e.front[addr], addr)
 }
 
 // between finds who serves at addr, if a reaches it.
@@ -102,10 +117,13 @@ func (a *antenna) Exchange(ctx context.Context, to swim.Peer, request []byte) (s
 	if dark {
 		<-ctx.Done()
 	}
-	other := a.ether.between(a, to.Addr)
+	at := a.ether.behind(to.Addr)
+	other := a.ether.between(a, at)
 	switch {
 	case ctx.Err() != nil:
 		return "", nil, ctx.Err()
+	case at == a.addr:
+		return "", nil, fmt.Errorf("%w: %v", quicnet.ErrSelf, to.Addr)
 	case other == nil || to.ID != "" && other.id != to.ID:
 		return "", nil, errNobody
 	case other.id == a.id: // as certificates would show

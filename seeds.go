@@ -19,8 +19,9 @@ import (
 const (
 	// seedInterval is how often a seed is asked again that is not among the live members.
 	seedInterval = 10 * time.Second
-	// joinPause is the longest pause between two rounds of asking the seeds.
-	joinPause = 2 * time.Second
+	// joinPauseMin and joinPauseMax are the first pause and the longest between two rounds of asking the seeds.
+	joinPauseMin = 100 * time.Millisecond
+	joinPauseMax = 2 * time.Second
 	// lookupLimit is how long the names among the seeds are looked up in one round. What takes longer is left to the next.
 	lookupLimit = 2 * time.Second
 	// peersAsked is how many members are asked at a time to let this one in, of more some by chance; any one is enough.
@@ -135,16 +136,18 @@ func some(addrs []netip.AddrPort) []netip.AddrPort {
 }
 
 // joinSeeds asks the seeds, and when none answers also whom the log knows, until this member has met another. One without
-// seeds asks once; those that the log knows may all be gone, so it counts as joined whatever they answer.
+// seeds, or with none that leads to anybody else, asks once; those that the log knows may all be gone, so it counts as
+// joined whatever they answer.
 func (m *Member) joinSeeds() {
-	for pause := 100 * time.Millisecond; ; pause = min(2*pause, joinPause) {
+	for pause := joinPauseMin; ; pause = min(2*pause, joinPauseMax) {
 		ask, more := m.seeds.round(m.ctx)
-		alone := len(ask) == 0 && !more
-		ask = some(ask)
-		if alone || pause > 100*time.Millisecond {
-			ask = append(slices.Clone(ask), m.peersFromLog()...)
+		n, err := m.agent.Join(m.ctx, some(ask))
+		alone := n == 0 && err == nil && !more
+		if n == 0 {
+			var fromLog error
+			n, fromLog = m.agent.Join(m.ctx, m.peersFromLog())
+			err = errors.Join(err, fromLog)
 		}
-		n, err := m.agent.Join(m.ctx, ask)
 		switch {
 		case n > 0:
 			m.log.Debug("joined", "answers", n)
