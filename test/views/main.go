@@ -10,8 +10,9 @@
 //     into all views, started with nothing: by turns, since what else the machine does changes, and then which of the two goes
 //     first; the ratio is that of a round;
 //   - how long a start from the snapshot takes until the projector is ready, after kill -9;
-//   - what one node, and a tag expression, take at 200 requests/s in all while the projector folds the log as fast as it can;
+//   - what one node, and a tag expression, take at 200 requests/s in all while the projector catches up with the log as fast as it can;
 //   - what any view takes as of an instant half-way;
+//   - what they take while it is up to date and 1,000 events/s come;
 //   - the projector's memory.
 //
 // Each request is counted from when it was due, not from when it was sent. With -strict it fails unless every figure is
@@ -30,6 +31,7 @@ import (
 	"strconv"
 
 	"rollcall/projections/projector"
+	"rollcall/test/story"
 )
 
 // options are the flags.
@@ -43,6 +45,8 @@ type options struct {
 	dir    string
 	strict bool
 	snaps  string
+
+	pace, seconds int
 }
 
 func main() {
@@ -56,6 +60,8 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "how often the log is delivered undecoded, and folded")
 	flag.IntVar(&o.rate, "rate", 200, "requests/s, half of them for one node, half for a tag expression")
 	flag.IntVar(&o.asOf, "as-of", 200, "reads as of an instant half-way")
+	flag.IntVar(&o.pace, "pace", 1000, "events/s while the projector is asked that is up to date")
+	flag.IntVar(&o.seconds, "seconds", 10, "how long it is asked")
 	flag.StringVar(&o.dir, "dir", "", "where everything is kept meanwhile; empty: a temporary directory")
 	flag.StringVar(&o.snaps, "snapshots", "data", "where the projector keeps its snapshots: data or nats")
 	flag.BoolVar(&o.strict, "strict", false, "fail when a figure is beyond its bound")
@@ -74,8 +80,8 @@ func exit(err error) {
 }
 
 func run(ctx context.Context, o options, out io.Writer) (err error) {
-	if o.nodes < 8 || o.events < uint64(4*o.nodes) || o.rounds < 1 || o.rate < 2 || o.asOf < 4 {
-		return errors.New("want at least 8 nodes, 4 events a node, one round, 2 requests/s and 4 reads as of the past")
+	if o.nodes < 8 || o.events < uint64(4*o.nodes) || o.rounds < 1 || o.rate < 2 || o.asOf < 4 || o.pace < 1 || o.seconds < 1 {
+		return errors.New("want at least 8 nodes, 4 events a node, one round, 2 requests/s, 4 reads as of the past, and a second of 1 event/s")
 	}
 	dir, err := os.MkdirTemp(o.dir, "rollcall-views-")
 	if err != nil {
@@ -86,7 +92,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	r.machine(o)
 	b := &bench{options: o, dir: dir, report: r}
 	defer b.end()
-	for _, step := range []func(context.Context) error{b.start, b.fill, b.race, b.restart, b.past, b.busy} {
+	for _, step := range []func(context.Context) error{b.start, b.fill, b.race, b.restart, b.past, b.busy, b.live} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -99,6 +105,7 @@ type bench struct {
 	options
 	dir       string
 	report    *report
+	tale      *story.Story
 	server    *process
 	projector *process
 	url       string // of NATS

@@ -18,15 +18,15 @@ func TestMain(m *testing.M) {
 // A run in small prints every figure there is. How large they are says nothing here.
 func TestSmallRunPrintsEveryFigure(t *testing.T) {
 	var out bytes.Buffer
-	o := options{nodes: 100, events: 2000, seed: 1, rounds: 2, rate: 200, asOf: 4, dir: t.TempDir(), snaps: "data"}
+	o := options{nodes: 100, events: 2000, seed: 1, rounds: 2, rate: 200, asOf: 4, dir: t.TempDir(), snaps: "data", pace: 100, seconds: 1}
 	if err := run(t.Context(), o, &out); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	for _, figure := range []string{
 		"nodes, events, seed", "machine", "load before", "log written", "delivered undecoded", "folded into all views",
 		"folded of delivered", "processor time of folding", "memory once folded", "snapshot", "kill -9 to ready again",
-		"memory after that", "nodes as of half-way", "a history as of half-way", "one node, while folding",
-		"a tag expression, while folding", "memory then",
+		"memory after that", "nodes as of half-way", "a history as of half-way", "one node, catching up",
+		"a tag expression, catching up", "memory then", "one node, live", "a tag expression, live", "live is",
 	} {
 		if n := strings.Count("\n"+out.String(), "\n"+figure+"  "); n != 1 {
 			t.Errorf("%q is printed %d times", figure, n)

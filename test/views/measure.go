@@ -36,35 +36,51 @@ func (b *bench) fill(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	nc, err := nats.Connect(b.url)
+	b.tale = story.New(story.Config{Cluster: cluster, Nodes: b.nodes, Seed: b.seed})
+	began := time.Now()
+	size, err := b.tell(ctx, b.events, 0)
 	if err != nil {
 		return err
+	}
+	b.report.say("log written", "%.0f s, %d bytes an event", time.Since(began).Seconds(), size/int(b.events))
+	return nil
+}
+
+// tell writes the next n events of the story into the stream, so many each second, or as fast as it takes them where that is 0. It
+// returns how large they are together.
+func (b *bench) tell(ctx context.Context, n uint64, rate int) (size int, err error) {
+	nc, err := nats.Connect(b.url)
+	if err != nil {
+		return 0, err
 	}
 	defer nc.Close()
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(5000))
 	if err != nil {
-		return err
+		return 0, err
 	}
-	tale := story.New(story.Config{Cluster: cluster, Nodes: b.nodes, Seed: b.seed})
-	began, size := time.Now(), 0
-	for range b.events {
-		ev := tale.Next()
+	began := time.Now()
+	for i := range n {
+		ev := b.tale.Next()
 		body, err := events.Encode(ev)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		size += len(body)
+		if rate > 0 {
+			if err := rest(ctx, time.Until(began.Add(time.Duration(i)*time.Second/time.Duration(rate)))); err != nil {
+				return 0, err
+			}
+		}
 		if _, err := js.PublishMsgAsync(&nats.Msg{Subject: events.Subject(ev), Data: body}, jetstream.WithStallWait(limit)); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	select {
 	case <-js.PublishAsyncComplete():
+		return size, nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return 0, context.Cause(ctx)
 	}
-	b.report.say("log written", "%.0f s, %d bytes an event", time.Since(began).Seconds(), size/int(b.events))
-	return nil
 }
 
 // race lets the log be delivered and be folded by turns. It ends with a projector that has folded.
@@ -275,22 +291,60 @@ func (b *bench) busy(ctx context.Context) error {
 				return err
 			}
 		}
-		o, m, err := b.ask(ctx)
+		o, m, err := b.ask(ctx, func() (bool, error) {
+			position, err := b.position(ctx)
+			return position >= b.events, err
+		})
 		if err != nil {
 			return err
 		}
 		one, many = append(one, o...), append(many, m...)
 	}
-	b.report.latency("one node, while folding", one, 2*time.Millisecond)
-	b.report.latency("a tag expression, while folding", many, 20*time.Millisecond)
+	b.report.latency("one node, catching up", one, oneMax)
+	b.report.latency("a tag expression, catching up", many, manyMax)
 	b.report.memory("memory then", b.projector)
 	return nil
 }
 
-const busyRounds = 2
+const (
+	busyRounds = 2
 
-// ask sends requests at the rate, each when it is due, until the projector has everything.
-func (b *bench) ask(ctx context.Context) (one, many []time.Duration, err error) {
+	// What a request may take, p99.
+	oneMax  = 2 * time.Millisecond
+	manyMax = 20 * time.Millisecond
+)
+
+// live asks the projector, which has everything, while the story goes on at a steady rate and is folded as it comes.
+func (b *bench) live(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if err := b.ready(ctx); err != nil {
+		return err
+	}
+	told := make(chan error, 1)
+	go func() {
+		_, err := b.tell(ctx, uint64(b.pace*b.seconds), b.pace)
+		told <- err
+	}()
+	one, many, err := b.ask(ctx, func() (bool, error) {
+		select {
+		case err := <-told:
+			return true, err
+		default:
+			return false, nil
+		}
+	})
+	if err != nil {
+		return err
+	}
+	b.report.latency("one node, live", one, oneMax)
+	b.report.latency("a tag expression, live", many, manyMax)
+	b.report.say("live is", "%d events/s for %d s", b.pace, b.seconds)
+	return nil
+}
+
+// ask sends requests at the rate, each when it is due, until done says so, which it is asked once a second.
+func (b *bench) ask(ctx context.Context, done func() (bool, error)) (one, many []time.Duration, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var mu sync.Mutex
@@ -299,8 +353,7 @@ func (b *bench) ask(ctx context.Context) (one, many []time.Duration, err error) 
 	began := time.Now()
 	for i := 0; ctx.Err() == nil; i++ {
 		if i%b.rate == 0 {
-			position, err := b.position(ctx)
-			if err != nil || position >= b.events {
+			if enough, err := done(); err != nil || enough {
 				cancel(err)
 				break
 			}
