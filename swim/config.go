@@ -15,7 +15,8 @@ const (
 	// RingObservers gives each member a fixed set of targets, its successors on pseudo-random rings; each target spaces
 	// its observers' probes evenly.
 	RingObservers Strategy = iota
-	// RoundRobin is SWIM's own: one target a period, through a shuffled list of all (SWIM, section 4.3).
+	// RoundRobin is SWIM's own: one target a period, through a shuffled list of all (SWIM, section 4.3). It has no edges with a
+	// rhythm, so there is no φ and no failed health check; and above 2·Rings + 1 members nobody is silent evidence against another.
 	RoundRobin
 )
 
@@ -42,7 +43,7 @@ type Config struct {
 	GossipFactor    int           // 3; λ: an update is sent λ·⌈log2(n+1)⌉ times; 1 to 16
 	SyncInterval    time.Duration // 60 s; between comparisons with a random member; views are exchanged where digests differ
 	RetryInterval   time.Duration // 5 s; in each, the whole cluster together tries about three failed members again
-	HealthInterval  time.Duration // 5 s; between looks at the silence of observed members
+	HealthInterval  time.Duration // 5 s; between looks at the silence of observed members; RoundRobin has none
 	PartitionGrace  time.Duration // 5 s; how long a third of the members must be missing to count as a partition
 	MinorityMute    bool          // on the minority side of a partition, accuse and convict nobody
 	NoLocalHealth   bool          // hold oneself well whatever happens: without Lifeguard's local health, for comparison

@@ -125,8 +125,8 @@ func (n *Node) refreshEdges() {
 	}
 }
 
-// observersOf collects the live members other than this one that observe m: its predecessors on the rings, or everybody
-// in a mesh. The result is valid until the next call.
+// observersOf collects the live members other than this one that observe m: its predecessors on the rings, or everybody in a
+// mesh. In a larger round robin nobody does: each looks at it now and then. The result is valid until the next call.
 func (n *Node) observersOf(m *member) []int32 {
 	out := n.observers[:0]
 	if n.mesh() {
@@ -137,6 +137,9 @@ func (n *Node) observersOf(m *member) []int32 {
 		}
 		n.observers = out
 		return out
+	}
+	if n.cfg.Strategy == RoundRobin {
+		return nil
 	}
 	for i := range n.rings {
 		r := &n.rings[i]

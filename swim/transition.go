@@ -16,7 +16,7 @@ const (
 	TransitionFailed                                      // a verdict
 	TransitionLeft                                        // a graceful departure
 	TransitionTagged                                      // other tags, with a higher incarnation
-	TransitionHealthCheckFailed                           // an observed member is silent for too long; no change of state
+	TransitionHealthCheckFailed                           // an observed member is silent for too long; no change of state, and none in RoundRobin
 	TransitionPartitioned                                 // this member counts itself cut off; no change of state
 	TransitionHealed                                      // the partition it reported is over, for the reason given if nobody is back; no change of state
 )
