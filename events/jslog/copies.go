@@ -3,6 +3,7 @@ package jslog
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -25,11 +26,20 @@ type standing struct {
 // look compares the copies, as a leader knows them, with how they stood, and returns how many have stayed behind for copyPatience.
 // What is new of that is logged.
 func (c copies) look(ctx context.Context, group *jetstream.ClusterInfo, now time.Time, logger *slog.Logger) (stuck int) {
+	for name, was := range c {
+		if slices.ContainsFunc(group.Replicas, func(peer *jetstream.PeerInfo) bool { return peer.Name == name }) {
+			continue
+		}
+		delete(c, name) // its server leads, which says that it lacks nothing, or has left the others
+		if was.told && name == group.Leader {
+			caughtUp(ctx, logger, name)
+		}
+	}
 	for _, peer := range group.Replicas {
 		was, known := c[peer.Name]
 		if peer.Current && !peer.Offline {
 			if was.told {
-				logger.InfoContext(ctx, "a copy of the log has caught up", "server", peer.Name)
+				caughtUp(ctx, logger, peer.Name)
 			}
 			delete(c, peer.Name)
 			continue
@@ -49,6 +59,10 @@ func (c copies) look(ctx context.Context, group *jetstream.ClusterInfo, now time
 		c[peer.Name] = is
 	}
 	return stuck
+}
+
+func caughtUp(ctx context.Context, logger *slog.Logger, server string) {
+	logger.InfoContext(ctx, "a copy of the log has caught up", "server", server)
 }
 
 // CopiesBehind is how many copies of a replicated stream have stayed behind its leader's for a minute or longer, as of the last look

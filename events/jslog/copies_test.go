@@ -41,3 +41,31 @@ func TestCopiesThatStayBehind(t *testing.T) {
 		}
 	}
 }
+
+// How a copy stood before its server led the others says nothing of how it stands afterwards; nor that of one that left them.
+func TestCopiesOfServersThatLed(t *testing.T) {
+	var said bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&said, nil))
+	all, now := make(copies), time.Now()
+	look := func(leader string, replicas ...*jetstream.PeerInfo) int {
+		now = now.Add(copyPatience)
+		return all.look(t.Context(), &jetstream.ClusterInfo{Leader: leader, Replicas: replicas}, now, logger)
+	}
+	whole, behind := &jetstream.PeerInfo{Name: "c", Current: true}, &jetstream.PeerInfo{Name: "b"}
+	for i, stuck := range []int{
+		look("a", behind, whole),
+		look("b", &jetstream.PeerInfo{Name: "a", Current: true}, whole),
+		look("a", behind, whole),
+		look("a", &jetstream.PeerInfo{Name: "d", Current: true}, whole),
+		look("a", behind, whole),
+	} {
+		if stuck != 0 || said.Len() > 0 {
+			t.Errorf("look %d: %d copies stay behind, want none, and no line: %s", i, stuck, said.String())
+		}
+	}
+	look("a", behind, whole)
+	look("b", &jetstream.PeerInfo{Name: "a", Current: true}, whole)
+	if len(all) > 0 || strings.Count(said.String(), "has caught up") != 1 {
+		t.Errorf("one that stayed behind leads: %v is kept; want one line that it has caught up: %s", all, said.String())
+	}
+}
