@@ -76,6 +76,8 @@ var memberFigures = []figure{
 		func(s rollcall.Status) int64 { return int64(s.Recorder.Owed) }},
 	{"rollcall.outbox.forgotten", "{event}", "Events that the outbox refused and that are lost, for there were too many.", true,
 		func(s rollcall.Status) int64 { return int64(s.Recorder.Forgotten) }},
+	{"rollcall.outbox.aside", "{event}", "Events that the log would not have, kept until the next start tries them again.", false,
+		func(s rollcall.Status) int64 { return int64(s.Recorder.Aside) }},
 	{"rollcall.log.appended", "{event}", "Events that the log took from this member.", true,
 		func(s rollcall.Status) int64 { return int64(s.Recorder.Appended) }},
 	{"rollcall.log.conflicts", "{event}", "Appends that another member's came before.", true,
