@@ -128,13 +128,19 @@ func users(file string, opts *server.Options) error {
 			continue
 		}
 		accounts[account] = true
-		switch p := user.Permissions; {
+		p := user.Permissions
+		switch {
 		case p == nil || unbounded(p.Publish) && unbounded(p.Subscribe):
 			return fmt.Errorf("%w: user %s may do everything", ErrUsers, user.Nkey)
 		case unbounded(p.Publish):
 			return fmt.Errorf("%w: user %s may publish anything: permissions { publish { allow: [...] } } names what it may", ErrUsers, user.Nkey)
 		case unbounded(p.Subscribe):
 			return fmt.Errorf("%w: user %s may read anything: permissions { subscribe { allow: [...] } } names what it may", ErrUsers, user.Nkey)
+		case p.Response != nil:
+			return fmt.Errorf("%w: user %s has allow_responses: who asks it can have it write into the log", ErrUsers, user.Nkey)
+		}
+		if i := slices.IndexFunc(p.Publish.Allow, forAnybody); i >= 0 {
+			return fmt.Errorf("%w: user %s may speak as anybody: %s names no author", ErrUsers, user.Nkey, p.Publish.Allow[i])
 		}
 		user.Account = nil
 		opts.Nkeys = append(opts.Nkeys, user)
@@ -150,9 +156,19 @@ func users(file string, opts *server.Options) error {
 	return nil
 }
 
-// unbounded reports whether a user is let do everything that is not denied.
+// unbounded reports whether a user is let do everything that is not denied, or nearly.
 func unbounded(p *server.SubjectPermission) bool {
-	return p == nil || len(p.Allow) == 0 || slices.Contains(p.Allow, ">")
+	return p == nil || len(p.Allow) == 0 || slices.ContainsFunc(p.Allow, func(subject string) bool {
+		return strings.HasPrefix(subject, "*") || strings.HasPrefix(subject, ">")
+	})
+}
+
+// forAnybody reports whether subject is of events, and leaves open who says them.
+func forAnybody(subject string) bool {
+	const author = 4 // its place in rollcall.<cluster>.node.<node>.<author>.<kind>, and in that of a group
+	tokens := strings.Split(subject, ".")
+	open := slices.Index(tokens, ">")
+	return tokens[0] == "rollcall" && (open >= 0 && open <= author || len(tokens) > author && tokens[author] == "*")
 }
 
 // ownUser is who this process is to a server with users: a key that nobody else has, good for connections from within.

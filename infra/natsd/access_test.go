@@ -154,6 +154,14 @@ func TestRefusesUsersWithoutBounds(t *testing.T) {
 		"nothing about subscribing":        {authorization(`permissions { publish { allow: ["a"] } }`), "may read anything"},
 		"users of two accounts":            {"accounts { A { users: [" + user(bounded) + "] }, B { users: [" + user(bounded) + "] } }", "2 accounts"},
 		"users of an account and of none":  {authorization(bounded) + "\naccounts { A { users: [" + user(bounded) + "] } }", "2 accounts"},
+		"everything that has two tokens":   {authorization(`permissions { publish { allow: ["a", "*.>"] }, subscribe { allow: ["a"] } }`), "may publish anything"},
+		"every event of every cluster":     {authorization(`permissions { publish { allow: ["*.*.*.*.*.*"] }, subscribe { allow: ["a"] } }`), "may publish anything"},
+		"reading everything with a dot":    {authorization(`permissions { publish { allow: ["a"] }, subscribe { allow: ["*.>"] } }`), "may read anything"},
+		"the log of a cluster":             {authorization(`permissions { publish { allow: ["rollcall.c1.>"] }, subscribe { allow: ["a"] } }`), "may speak as anybody: rollcall.c1.>"},
+		"whatever is about a node":         {authorization(`permissions { publish { allow: ["rollcall.c1.node.n1.>"] }, subscribe { allow: ["a"] } }`), "may speak as anybody"},
+		"accusing as anybody":              {authorization(`permissions { publish { allow: ["rollcall.*.node.*.*.suspected"] }, subscribe { allow: ["a"] } }`), "may speak as anybody"},
+		"planning as anybody":              {authorization(`permissions { publish { allow: ["rollcall.c1.group.g.*.planned"] }, subscribe { allow: ["a"] } }`), "may speak as anybody"},
+		"answering wherever one is asked":  {authorization(`permissions { publish { allow: ["a"] }, subscribe { allow: ["a"] }, allow_responses: true }`), "allow_responses"},
 		"an empty list of what to publish": {authorization(`permissions { publish { allow: [] }, subscribe { allow: ["a"] } }`), "may publish anything"},
 	} {
 		t.Run(name, func(t *testing.T) {
