@@ -24,6 +24,9 @@ const (
 // ErrMinority is returned by what a read-only member refuses.
 var ErrMinority = errors.New("this member is on the minority side of a partition and read-only")
 
+// ErrMinorityLeft is why a member ended that departed by its policy; see [Member.Err].
+var ErrMinorityLeft = errors.New("this member was on the minority side of a partition and has left, as its policy says")
+
 // ParseMinorityPolicy reads a policy; empty is MinorityWarn.
 func ParseMinorityPolicy(s string) (MinorityPolicy, error) {
 	switch p := MinorityPolicy(s); p {
@@ -79,7 +82,7 @@ func (m *Member) onPartition(p swim.Partition, before swim.PartitionState) {
 	default:
 		m.log.Warn("partitioned: this member is on the minority side", "reachable", p.Reachable, "total", p.Total, "policy", m.opt.OnMinority)
 		if m.opt.OnMinority == MinorityLeave {
-			go m.Leave(context.Background()) // bounded by its own limits; it waits for this goroutine
+			go m.leave(context.Background(), ErrMinorityLeft) // bounded by its own limits; it waits for this goroutine
 		}
 	}
 }

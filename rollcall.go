@@ -294,7 +294,8 @@ func (m *Member) Addr() netip.AddrPort { return m.agent.Status().Self.Addr }
 // Joined is closed when this member has met another, or at once when it was given no seeds but itself.
 func (m *Member) Joined() <-chan struct{} { return m.joined }
 
-// Err is why the member ended by itself; nil while it runs, and when it was told to end.
+// Err is why the member ends or has ended by itself: ErrIDInUse or ErrMinorityLeft. It is nil while it runs, and when it was
+// told to end.
 func (m *Member) Err() error {
 	select {
 	case <-m.ending:
@@ -372,11 +373,14 @@ func (m *Member) Pause(ctx context.Context) (resume func(), err error) { return 
 // are closed, and the log gets what is still to be said (5 s at most; the rest waits in the outbox for the next start).
 // The end of ctx takes nothing of that back: it leaves half a second more for each of the two waits. Of a member that has
 // ended it returns agent.ErrClosed.
-func (m *Member) Leave(ctx context.Context) error {
+func (m *Member) Leave(ctx context.Context) error { return m.leave(ctx, nil) }
+
+// leave is Leave, with the reason for which a member leaves that was not told to.
+func (m *Member) leave(ctx context.Context, why error) error {
 	ended := true
 	m.leaving.Do(func() {
 		ended = false
-		m.end(nil)
+		m.end(why)
 		err := m.agent.Leave(ctx)
 		err = errors.Join(err, m.agent.Close())
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainPatience)

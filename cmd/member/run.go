@@ -149,10 +149,7 @@ func (r *runFlags) live(ctx context.Context, cmd *cobra.Command, member *rollcal
 	select {
 	case <-ctx.Done():
 	case <-member.Done():
-		if err := member.Err(); err != nil {
-			return err
-		}
-		return errors.New("this member is on the smaller side of a partition and has left, as --on-minority says")
+		return member.Err() // nobody told it to
 	}
 	log.Info("leaving")
 	if err := leave(ctx, member); err != nil {
