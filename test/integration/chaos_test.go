@@ -153,11 +153,30 @@ func (c *chaos) turn(rnd *rand.Rand, parts []*part, hold time.Duration) {
 		} else {
 			c.kill(p)
 		}
-		pause := rand.N(lingerMax) * time.Duration(rnd.IntN(2))
+		pause := between(rnd)
 		if i == (len(parts)-1)/2 {
 			pause += hold
 		}
 		linger(pause)
+	}
+}
+
+// between is how long it is from one turn to the next.
+func between(rnd *rand.Rand) time.Duration {
+	return time.Duration(rnd.Int64N(int64(lingerMax))) * time.Duration(rnd.IntN(2))
+}
+
+// What -chaos-seed says of when somebody is killed holds in every run.
+func TestChaosPausesFollowTheSeed(t *testing.T) {
+	var runs [2][20]time.Duration
+	for i := range runs {
+		rnd := rand.New(rand.NewPCG(7, 0))
+		for j := range runs[i] {
+			runs[i][j] = between(rnd)
+		}
+	}
+	if runs[0] != runs[1] || runs[0] == [20]time.Duration{} {
+		t.Errorf("one seed, and pauses of %v and %v", runs[0], runs[1])
 	}
 }
 
