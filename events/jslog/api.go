@@ -39,6 +39,7 @@ const (
 	codeStoreFailed           jetstream.ErrorCode = 10077 // stream limits with discard new, or the disk
 	codeMemoryExceeded        jetstream.ErrorCode = 10028
 	codeAccountStreamBytes    jetstream.ErrorCode = 10122
+	codeIDInFlight            jetstream.ErrorCode = 10158 // another append with the id is not stored yet
 	codeExpectedStream        jetstream.ErrorCode = 10060
 )
 

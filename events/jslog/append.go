@@ -18,8 +18,8 @@ import (
 // a server learns who leads it moments after it was made, and an election takes seconds.
 const triesMax = 4
 
-// errInFlight is a refusal because of another append about the node that is not stored yet, and may not come to be. Three
-// servers also answer so for a moment after they acknowledged the one before.
+// errInFlight is a refusal because of another append, about the node or with the id, that is not stored yet, and may not come
+// to be. Three servers also answer so for a moment after they acknowledged the one before.
 var errInFlight = fmt.Errorf("%w: and it is in flight", events.ErrConflict)
 
 // Append implements [events.Log]. AppendTimeout bounds it, and a lost connection ends it at once. It fails with
@@ -96,8 +96,12 @@ func (l *Log) publish(ctx context.Context, k *link, ev events.Event, body []byte
 }
 
 func conflicting(err *jetstream.APIError) bool {
-	return err.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
-		err.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant
+	return err.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || inFlight(err)
+}
+
+// inFlight reports whether a refusal is because of what is in flight.
+func inFlight(err *jetstream.APIError) bool {
+	return err.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant || err.ErrorCode == codeIDInFlight
 }
 
 // conflict tells a retry of what is stored already from an event that another came before. One server compares the
@@ -108,7 +112,7 @@ func (l *Log) conflict(ctx context.Context, k *link, ev events.Event, expect uin
 	switch {
 	case err == nil && next.holds(ev):
 		return &events.DuplicateError{Position: next.Sequence}
-	case errors.Is(err, events.ErrNotFound) && refusal.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
+	case errors.Is(err, events.ErrNotFound) && inFlight(refusal):
 		return fmt.Errorf("%w: %w", errInFlight, refusal)
 	}
 	return fmt.Errorf("%w: expected position %d: %w", events.ErrConflict, expect, refusal)

@@ -48,6 +48,26 @@ func TestDeniedAppend(t *testing.T) {
 	f.want(t, 2)
 }
 
+// Three servers refuse an id that is in flight with an error of its own. It says what a refused expectation says: look, and decide
+// again; the log is not away. One server never says so, so it is made to here.
+func TestIDInFlight(t *testing.T) {
+	r := newRelay(t, strings.TrimPrefix(serve(t, t.TempDir(), "127.0.0.1:0").URL(), "nats://"))
+	log := connect(t, jslog.Config{URL: "nats://" + r.addr(), Provision: true})
+	joined := event(events.Joined, "n1")
+	mustAppend(t, log, joined, 0)
+	r.rewrite(`"err_code":10071`, `"err_code":10158`)
+	var duplicate *events.DuplicateError
+	if _, err := log.Append(bounded(t), joined, 0); !errors.As(err, &duplicate) || duplicate.Position != 1 {
+		t.Errorf("a retry of what is stored: %v; want a duplicate of position 1", err)
+	}
+	for what, expect := range map[string]uint64{"when another came first": 0, "when nothing is there yet": 5} {
+		if _, err := log.Append(bounded(t), event(events.Left, "n1"), expect); !errors.Is(err, events.ErrConflict) ||
+			!strings.Contains(err.Error(), "10158") {
+			t.Errorf("%s: %v; want ErrConflict, with the server's own word", what, err)
+		}
+	}
+}
+
 func TestDeniedRead(t *testing.T) {
 	url := guarded(t)
 	connect(t, jslog.Config{URL: as(url, "admin"), Provision: true})

@@ -1,6 +1,7 @@
 package jslog_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -199,9 +200,10 @@ type relay struct {
 	l      net.Listener
 	target string
 
-	mu    sync.Mutex
-	deaf  bool
-	conns []net.Conn
+	mu      sync.Mutex
+	deaf    bool
+	instead []byte // of what the server says, the second half where it says the first, which is as long
+	conns   []net.Conn
 }
 
 func newRelay(t *testing.T, target string) *relay {
@@ -249,7 +251,10 @@ func (r *relay) pass(to, from net.Conn, answers bool) {
 			return
 		}
 		r.mu.Lock()
-		drop := answers && r.deaf
+		drop, half := answers && r.deaf, len(r.instead)/2
+		if answers && half > 0 {
+			copy(buf[:n], bytes.ReplaceAll(buf[:n], r.instead[:half], r.instead[half:]))
+		}
 		r.mu.Unlock()
 		if drop {
 			continue
@@ -264,6 +269,13 @@ func (r *relay) swallow() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.deaf = true
+}
+
+// rewrite has the server say after where it says before, which is as long.
+func (r *relay) rewrite(before, after string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.instead = []byte(before + after)
 }
 
 // cut closes every connection; new ones pass everything again.
