@@ -66,6 +66,8 @@ var memberFigures = []figure{
 		func(s rollcall.Status) int64 { return int64(s.Transport.SentBytes) }},
 	{"rollcall.transport.received", "By", "Datagram bytes received.", true,
 		func(s rollcall.Status) int64 { return int64(s.Transport.ReceivedBytes) }},
+	{"rollcall.transport.refused", "{packet}", "Packets that this host did not let out: a full queue, a firewall, an interface that is down.", true,
+		func(s rollcall.Status) int64 { return int64(s.Transport.DroppedByHost) }},
 	{"rollcall.transport.replayed", "{packet}", "Packets dropped because they had arrived before.", true,
 		func(s rollcall.Status) int64 { return int64(s.Transport.DroppedReplayed) }},
 	{"rollcall.transport.foreign", "{packet}", "Packets dropped because they are of no connection, or no QUIC.", true,

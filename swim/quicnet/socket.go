@@ -94,5 +94,6 @@ func (s *socket) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err
 			return n, oobn, err
 		}
 	}
+	s.screen.stats.byHost.Add(1)
 	return len(b), len(oob), nil
 }

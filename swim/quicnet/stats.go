@@ -16,6 +16,9 @@ type Stats struct {
 	// id or address, or this member), to an address that was not reached a moment ago or that the pool has no room for or may
 	// not dial at once with so many others, or lost with their connection.
 	DroppedOversize, DroppedQueueFull, DroppedNoPeer, DroppedBackoff, DroppedLost uint64
+	// Packets that this host did not let out: its interface's queue was full, a firewall refused them, the interface was down, there
+	// was no way to the peer. Counted on Linux; QUIC sends again what was in them, but for datagrams.
+	DroppedByHost uint64
 	// What was dropped on arrival because of its form: datagrams that are empty or too long, streams that are not an exchange, packets
 	// longer than QUIC reads.
 	DroppedMalformed uint64
@@ -42,7 +45,7 @@ type Stats struct {
 type counters struct {
 	sent, sentBytes, received, receivedBytes, exchanges   atomic.Uint64
 	oversize, queueFull, noPeer, backoff, lost, malformed atomic.Uint64
-	replayed, foreign                                     atomic.Uint64
+	byHost, replayed, foreign                             atomic.Uint64
 	dials, dialsFailed, refused, conflicts                atomic.Uint64
 	evictions, idleCloses, superseded, unreachable        atomic.Uint64
 	tethersFailed, tethersRefused, tethersCut             atomic.Uint64
@@ -61,7 +64,7 @@ func (t *Transport) Stats() Stats {
 		Received: c.received.Load(), ReceivedBytes: c.receivedBytes.Load(), Exchanges: c.exchanges.Load(),
 		DroppedOversize: c.oversize.Load(), DroppedQueueFull: c.queueFull.Load(), DroppedNoPeer: c.noPeer.Load(),
 		DroppedBackoff: c.backoff.Load(), DroppedLost: c.lost.Load(), DroppedMalformed: c.malformed.Load(),
-		DroppedReplayed: c.replayed.Load(), DroppedForeign: c.foreign.Load(),
+		DroppedByHost: c.byHost.Load(), DroppedReplayed: c.replayed.Load(), DroppedForeign: c.foreign.Load(),
 		Dials: c.dials.Load(), DialsFailed: c.dialsFailed.Load(), HandshakesRefused: c.refused.Load(),
 		Conflicts: c.conflicts.Load(), Evictions: c.evictions.Load(), IdleCloses: c.idleCloses.Load(),
 		Superseded: c.superseded.Load(), Unreachable: c.unreachable.Load(),
