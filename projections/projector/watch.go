@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// RecentMax is how many of the last events are kept in memory at least, for all watchers together; BatchMax more at most.
+	// RecentMax is how many of the last events are kept in memory at least, for all watchers together; BatchMax more at most. Where
+	// nobody watches, none are kept that are further from the end of the log than that.
 	RecentMax = 4096
 
 	// PageMax is the most events in one page.
