@@ -27,7 +27,7 @@ now is printed.`,
 		Args: cli.Args(),
 	}
 	cluster := cmd.Flags().String("cluster", "default", "`NAME` of the cluster")
-	replicas := cmd.Flags().Int("replicas", 0, "copies of the stream, on as many servers, 1 to 5; unless said, 3 in a cluster of so many servers")
+	replicas := cmd.Flags().Int("replicas", 0, "copies of the stream, on as many servers, 1 to 5; unless said, 3 where they form a cluster")
 	conn := nats.ConnectionFlags(cmd.Flags(), "`URL` of NATS, several separated by commas (required)")
 	mirror := cmd.Flags().Bool("kv-mirror", false, "make the bucket too that projector run --kv-mirror writes")
 	snapshots := cmd.Flags().Bool("snapshots", false, "make the bucket too that projector run --snapshots nats writes")

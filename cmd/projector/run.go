@@ -75,7 +75,7 @@ projector no key then, since it is at home. With --nats, durability is what thos
 	r.nats = nats.ConnectionFlags(f, "`URL` of NATS, several separated by commas; empty: run a server here")
 	f.StringVar(&r.natsListen, "nats-listen", "127.0.0.1:4222", "`ADDRESS` of the embedded NATS server; beyond loopback with TLS and users")
 	r.natsAccess = natsd.AccessFlags(f)
-	f.IntVar(&r.replicas, "replicas", 0, "copies of the stream, on as many servers, 1 to 5; unless said, 3 in a cluster of so many servers")
+	f.IntVar(&r.replicas, "replicas", 0, "copies of the stream, on as many servers, 1 to 5; unless said, 3 where they form a cluster")
 	f.StringVar(&r.http, "http", "127.0.0.1:8080", "`ADDRESS` of the API and the page; beyond loopback with TLS and a token; port 0 takes a free one")
 	r.access = httpserver.AccessFlags(f)
 	f.StringVar(&r.dns, "dns", "", "answer DNS at this `ADDRESS`, such as 127.0.0.1:5353; loopback only; empty: do not")

@@ -34,6 +34,8 @@ const lookTimeout = 3 * time.Second
 
 // Error codes of the server that mean something to us, beside those that package jetstream names.
 const (
+	codeNoPeers               jetstream.ErrorCode = 10005 // too few servers for the replicas
+	codeNotClustered          jetstream.ErrorCode = 10074 // one server
 	codeInsufficientResources jetstream.ErrorCode = 10023
 	codeStorageExceeded       jetstream.ErrorCode = 10047
 	codeStoreFailed           jetstream.ErrorCode = 10077 // stream limits with discard new, or the disk

@@ -58,8 +58,8 @@ type Config struct {
 	// Provision makes the stream when it is not there at the start. A stream that is there is never changed, and one that
 	// is deleted later is not made again.
 	Provision bool
-	// Replicas of a stream that is made, and the least that one found must have. When 0, one that is made has 3 in a cluster
-	// of so many servers and else 1, and one found may have any number.
+	// Replicas of a stream that is made, and the least that one found must have. When 0, one that is made has 3 on a
+	// server that is one of a cluster and else 1, and one found may have any number.
 	Replicas int
 	// Lazy makes Connect return while the log is away: it is reached, provisioned and compared in the background.
 	Lazy bool

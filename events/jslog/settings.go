@@ -193,6 +193,9 @@ func (l *Log) provision(ctx context.Context, k *link) (*jetstream.StreamInfo, er
 		replicas := cmp.Or(l.cfg.Replicas, ReplicasFor(k.nc))
 		if err = l.call(ctx, k, apiStreamCreate+l.stream, settings(l.cfg.Cluster, replicas), info); err != nil {
 			err = fmt.Errorf("make it with %d replicas: %w", replicas, err)
+			if c := code(err); c == codeNoPeers || c == codeNotClustered {
+				err = fmt.Errorf("%w: start as many servers, or say how many there are to be (--replicas)", err)
+			}
 		}
 		if code(err) == jetstream.JSErrCodeStreamNameInUse { // somebody was faster
 			info, err = l.streamInfo(ctx, k)
@@ -201,13 +204,15 @@ func (l *Log) provision(ctx context.Context, k *link) (*jetstream.StreamInfo, er
 	return l.compared(info, err)
 }
 
-// replicasUsual is how many copies a stream has when nobody says: as few as survive the loss of a server and still agree.
+// replicasUsual is how many copies there are on servers that form a cluster when nobody says: as few as survive the loss of a
+// server and still agree.
 const replicasUsual = 3
 
-// ReplicasFor is how many copies of what is made on the servers at the other end suit them, by what they say of themselves:
-// 3 in a cluster of so many or more, else 1.
+// ReplicasFor is how many copies there are of what is made through nc when nobody says: 3 where the server at the other end is
+// one of a cluster, else 1. A cluster of fewer than three, which may be one that is still starting, refuses it: what is made
+// stays as it is, so there is no going on with less unasked.
 func ReplicasFor(nc *nats.Conn) int {
-	if nc.ConnectedClusterName() != "" && len(nc.Servers()) >= replicasUsual {
+	if nc.ConnectedClusterName() != "" {
 		return replicasUsual
 	}
 	return 1

@@ -60,7 +60,7 @@ var (
 type Config struct {
 	Projector    *projector.Projector
 	Conn         func() *nats.Conn // the connection to use now; nil while there is none
-	Replicas     int               // of a bucket that is made; 0: 3 in a cluster of so many servers, else 1
+	Replicas     int               // of a bucket that is made; 0: 3 where servers form a cluster, else 1
 	CompareEvery time.Duration     // between two comparisons of the whole bucket with the views; 0: DefaultCompareEvery
 	Logger       *slog.Logger      // nil: nothing is logged
 }

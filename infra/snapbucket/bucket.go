@@ -47,7 +47,7 @@ var ErrConfig = errors.New("snapbucket config")
 type Config struct {
 	Cluster  string
 	Conn     func() *nats.Conn // the connection to use now; nil while there is none
-	Replicas int               // of a bucket that is made; 0: 3 in a cluster of so many servers, else 1
+	Replicas int               // of a bucket that is made; 0: 3 where servers form a cluster, else 1
 	Now      func() time.Time  // nil: time.Now
 }
 
