@@ -330,7 +330,8 @@ func (p *Projector) save(ctx context.Context, k keep) {
 	now := p.cfg.Now()
 	p.log.Debug("written down", "store", p.store.String(), "name", name, "bytes", desc.Bytes, "took", now.Sub(began))
 	if k.head.Bare {
-		p.addRung(ctx, kept{Stored: Stored{name, desc.Bytes}, position: k.head.Position, stored: k.views.Stored()}, k.again)
+		rung := kept{Stored: Stored{name, desc.Bytes}, position: k.head.Position, stored: k.views.Stored(), id: k.id}
+		p.addRung(ctx, rung, k.again)
 		return
 	}
 	p.resting.Store(now.Add(snapshotRest * now.Sub(began)).UnixNano())

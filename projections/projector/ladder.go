@@ -22,8 +22,8 @@ const (
 	DefaultCheckpointEvery = 16_384
 )
 
-// ladder is which checkpoints there are, by what the store holds: of each step of the log at most one, the first that was
-// taken in it.
+// ladder is which checkpoints there are, by what the store holds: of each step of the log at most one, at the first position
+// that one was taken at in it.
 type ladder struct {
 	step  uint64 // doubles
 	rungs []kept // positions rise
@@ -74,17 +74,20 @@ func (l *ladder) add(k kept, again bool) (out []kept) {
 			return same
 		})
 	}
-	i, _ := slices.BinarySearchFunc(l.rungs, k, func(a, b kept) int { return cmp.Compare(a.position, b.position) })
+	i, _ := slices.BinarySearchFunc(l.rungs, k, older)
 	l.rungs = slices.Insert(l.rungs, i, k)
 	l.bytes += k.Bytes
 	return append(out, l.fit()...)
 }
 
-// thin leaves one a step, the first.
+// thin leaves one a step, the first, and of several at that position the last: it knows better.
 func (l *ladder) thin() (out []kept) {
 	left := l.rungs[:0]
 	for _, r := range l.rungs {
 		if n := len(left); n > 0 && left[n-1].position/l.step == r.position/l.step {
+			if left[n-1].position == r.position {
+				left[n-1], r = r, left[n-1]
+			}
 			out, l.bytes = append(out, r), l.bytes-r.Bytes
 			continue
 		}

@@ -1,8 +1,12 @@
 package projector
 
 import (
+	"slices"
 	"strconv"
 	"testing"
+	"time"
+
+	"rollcall/events"
 )
 
 // I15: however long the log, there are no more checkpoints than there may be, in number and in bytes; they stand along all of
@@ -51,6 +55,44 @@ func TestI15CheckpointsAreBounded(t *testing.T) {
 			better.Name += " again"
 			if out := again.add(better, true); len(out) != 1 || len(again.rungs) != len(l.rungs) {
 				t.Errorf("put in the place of another: %d removed, %d left", len(out), len(again.rungs))
+			}
+		})
+	}
+}
+
+// I9: of two at one position the one that was made later is kept, and used: a rebuild or a skip put it right. What came before names
+// ended in ids was made before all that do.
+func TestI9OfTwoAtOnePositionTheLaterIsRight(t *testing.T) {
+	named := func(id, suffix string) Stored {
+		return Stored{Name: keptName(32, time.Unix(1700000000, 0), id, suffix), Bytes: 1}
+	}
+	for name, before := range map[string]string{
+		"an id": events.NewID(), "a short one": "000000000000", "one that begins high": "ffffffffffff",
+	} {
+		t.Run(name, func(t *testing.T) {
+			after := events.NewID()
+			wrong, right := named(before, checkpointSuffix), named(after, checkpointSuffix)
+			for _, list := range [][]Stored{{wrong, right}, {right, wrong}} {
+				l := ladder{step: 16}
+				out := l.load(newestFirst(list))
+				if len(out) != 1 || out[0].Stored != wrong || len(l.rungs) != 1 || l.rungs[0].Stored != right || l.bytes != 1 {
+					t.Errorf("read from a store: %v and %d bytes left, %v to be removed", l.rungs, l.bytes, out)
+				}
+				l = ladder{step: 16}
+				for _, k := range list {
+					parsed, _ := parseKept(k)
+					out = l.add(parsed, false)
+				}
+				if len(out) != 1 || out[0].Stored != wrong || len(l.rungs) != 1 || l.rungs[0].Stored != right || l.bytes != 1 {
+					t.Errorf("one after the other: %v and %d bytes left, %v to be removed", l.rungs, l.bytes, out)
+				}
+			}
+			older, newer := named(before, snapshotSuffix), named(after, snapshotSuffix)
+			for _, list := range [][]Stored{{older, newer}, {newer, older}} {
+				found := newestFirst(list)
+				if got := []Stored{found[0].Stored, found[1].Stored}; !slices.Equal(got, []Stored{newer, older}) {
+					t.Errorf("newest first: %v", got)
+				}
 			}
 		})
 	}

@@ -58,13 +58,14 @@ type kept struct {
 	Stored
 	position uint64
 	stored   time.Time // when the log accepted the event at position
+	id       string    // one's own; see older
 	form     string    // what another version wrote is left to it
 	suffix   string
 	aside    bool
 }
 
 // keptName is <position>-<nanoseconds>-<id>.<form><suffix>, with an id of its own, as events have them; numbers have a fixed
-// width, so that names sort as positions do, and then as they were made.
+// width, so that names sort as positions do, and then as they were made (see older).
 func keptName(position uint64, stored time.Time, id, suffix string) string {
 	return fmt.Sprintf("%020d-%019d-%s.%s%s", position, max(0, stored.UnixNano()), id, form, suffix)
 }
@@ -89,8 +90,15 @@ func parseKept(s Stored) (k kept, ok bool) {
 	if err != nil || nerr != nil {
 		return kept{}, false
 	}
-	k.position, k.stored = position, time.Unix(0, nanos).UTC()
+	k.position, k.stored, k.id = position, time.Unix(0, nanos).UTC(), part[2]
 	return k, true
+}
+
+// older orders what is kept, as slices.SortFunc has it: by position, and of two at one position by when they were made. Ids tell that,
+// but for those of earlier versions, which are shorter, and older than any other.
+func older(a, b kept) int {
+	return cmp.Or(cmp.Compare(a.position, b.position), cmp.Compare(len(a.id), len(b.id)), cmp.Compare(a.id, b.id),
+		cmp.Compare(a.Name, b.Name))
 }
 
 // newestFirst returns what is kept, newest first.
@@ -100,9 +108,7 @@ func newestFirst(list []Stored) (found []kept) {
 			found = append(found, k)
 		}
 	}
-	slices.SortFunc(found, func(a, b kept) int {
-		return cmp.Or(cmp.Compare(b.position, a.position), cmp.Compare(b.Name, a.Name))
-	})
+	slices.SortFunc(found, func(a, b kept) int { return older(b, a) })
 	return found
 }
 
