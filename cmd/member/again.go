@@ -38,7 +38,7 @@ func (q *question) tell(cmd *cobra.Command, watch bool, ask func(ctx context.Con
 		case asked && cmd.Context().Err() != nil:
 			return newest.meaning
 		case err != nil && (asked || watch && errors.Is(err, cli.ErrStale)):
-			f = finding{gist: fmt.Sprint(cli.ExitCode(err)), meaning: err}
+			f = finding{gist: numberless(err.Error()), meaning: err}
 		case err != nil:
 			return err
 		}
@@ -66,6 +66,16 @@ func (q *question) tell(cmd *cobra.Command, watch bool, ask func(ctx context.Con
 		case <-time.After(againEvery):
 		}
 	}
+}
+
+// numberless is what an error says but for its numbers: positions, and the ports of connections, differ each time.
+func numberless(text string) string {
+	return strings.Map(func(r rune) rune {
+		if '0' <= r && r <= '9' {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 func (f finding) print(p *printer) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"rollcall/events"
 	"rollcall/infra/cli"
@@ -76,13 +78,74 @@ func TestCheckWatchOutlivesAnAbsence(t *testing.T) {
 func TestCheckWatchBeginsStale(t *testing.T) {
 	t.Parallel() // most of its time it waits
 	_, api := serve(t, story())
+	behind, err := url.Parse(api)
+	if err != nil {
+		t.Fatal(err)
+	}
 	turn(t, api, "pause")
-	p := start(t, "check", "--watch", "--api", api)
+	var asked atomic.Int32
+	again := make(chan struct{})
+	server := newProxy(t, behind, func(http.ResponseWriter) (answered bool) {
+		if asked.Add(1) == 2 { // it goes on after the answer that it was stale
+			close(again)
+		}
+		return false
+	})
+	p := start(t, "check", "--watch", "--api", server)
+	select {
+	case <-again:
+	case <-time.After(patience):
+		status, stderr := p.stop()
+		t.Fatalf("asked %d times, status %d, stderr %q", asked.Load(), status, stderr)
+	}
 	turn(t, api, "resume")
 	p.wantLine("CHECK")
 	p.wantLine("ok", "1")
-	if status, stderr := p.stop(); status != cli.ExitOK {
+	if status, stderr := p.stop(); status != cli.ExitOK || !strings.Contains(stderr, "the projector is paused at position 7 of 7") {
 		t.Errorf("status %d, stderr %q", status, stderr)
+	}
+}
+
+// What is wrong is said again when it is something else, and not when only the numbers in it are.
+func TestCheckWatchSaysWhatIsWrong(t *testing.T) {
+	t.Parallel() // most of its time it waits
+	_, api := serve(t, story())
+	behind, err := url.Parse(api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := make(chan string, 6)
+	for _, answer := range []string{
+		`{"position":1,"log":{"last":8}}`,
+		`{"position":5,"log":{"last":9}}`,
+		`{"position":5,"log":{"last":9},"ready":true,"state":"paused"}`,
+		`{"position":5,"log":{"last":9},"ready":true,"state":"stopped","stopped":"the log was replaced"}`,
+		`not JSON`,
+		``,
+	} {
+		answers <- answer
+	}
+	server := newProxy(t, behind, func(w http.ResponseWriter) (answered bool) {
+		select {
+		case answer := <-answers:
+			if answer == "" {
+				http.Error(w, "away", http.StatusBadGateway)
+			} else {
+				_, _ = io.WriteString(w, answer)
+			}
+			return true
+		default:
+			return false
+		}
+	})
+	p := start(t, "check", "--watch", "--api", server)
+	p.wantLine("CHECK")
+	p.wantLine("ok", "1")
+	status, stderr := p.stop()
+	lines := strings.Split(stderr, "\n")
+	want := []string{"is catching up: at position 1 of 8", "is paused", "has stopped: the log was replaced", "is not as expected", "502 Bad Gateway", ""}
+	if status != cli.ExitOK || !slices.EqualFunc(lines, want, strings.Contains) {
+		t.Errorf("status %d, stderr\n%swant\n%s", status, stderr, strings.Join(want, "\n"))
 	}
 }
 
