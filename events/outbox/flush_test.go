@@ -39,7 +39,8 @@ func openHere(t *testing.T, path string) *Outbox {
 }
 
 // I1, I11: a flush fails, of the data, or of the page that makes them count: the file holds them then, as the process reads it.
-// Either way nothing of it was accepted, the counts are those of what can be read, and what is put again is there once.
+// Either way nothing of it was accepted, the counts are those of what can be read, and what is put again is there once. The failure is
+// put in the place of bbolt's answer: what bbolt itself leaves behind when a flush fails inside it is not shown here.
 func TestFailedFlush(t *testing.T) {
 	for name, kept := range map[string]bool{"of the data": false, "of the page that makes them count": true} {
 		t.Run(name, func(t *testing.T) {
@@ -102,6 +103,46 @@ func TestFailedFlush(t *testing.T) {
 				holds(t, again, 0, second)
 			} else {
 				holds(t, again, 0)
+			}
+		})
+	}
+}
+
+// I1: the flush fails with which an outbox gives what was put aside its place again. Whichever of the two places the file has it in,
+// the counts say so, and when what is pending is done nobody waits any longer.
+func TestFailedFlushAtTheStart(t *testing.T) {
+	for name, kept := range map[string]bool{"of the data": false, "of the page that makes them count": true} {
+		t.Run(name, func(t *testing.T) {
+			box := openHere(t, filepath.Join(t.TempDir(), "outbox.db"))
+			first, second := refutation(), refutation()
+			if err := box.Put(first, second); err != nil {
+				t.Fatal(err)
+			}
+			if err := box.SetAside(1, "a test"); err != nil {
+				t.Fatal(err)
+			}
+			update := box.update
+			box.update = func(f func(*bbolt.Tx) error) error {
+				if !kept {
+					return syscall.EIO
+				}
+				return errors.Join(box.db.Update(f), syscall.EIO)
+			}
+			if err := box.load(); err != nil { // as Open does
+				t.Fatal(err)
+			}
+			box.update = update
+			if kept {
+				holds(t, box, 0, first, second)
+				box.Done(1, 2)
+			} else {
+				holds(t, box, 1, second)
+				box.Done(2)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if err := box.Wait(ctx); err != nil {
+				t.Errorf("when all is done: %v, %d left", err, box.Len())
 			}
 		})
 	}

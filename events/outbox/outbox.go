@@ -177,12 +177,11 @@ func (o *Outbox) load() error {
 	if err := o.count(); err != nil || o.aside == 0 {
 		return err
 	}
-	if err := o.db.Update(restoreAside); err != nil {
+	if err := o.update(restoreAside); err != nil {
 		// A full disk, most likely: what is pending can still be drained, and that comes first.
-		o.logger.Warn("entries put aside stay there for now", "entries", o.aside, "reason", err)
-		return nil
+		o.logger.Warn("entries put aside may stay there for now", "entries", o.aside, "reason", err)
 	}
-	return o.count()
+	return o.count() // also after a flush that failed: the file may hold them in their places then
 }
 
 // count takes the number of entries from the file. What it holds beyond newest is from a flush that failed: it is removed.
