@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -218,14 +220,53 @@ func TestWatcherOfAPositionToComeIsNotForgotten(t *testing.T) {
 	})
 }
 
+// waypoint is a log whose subscriptions without an end wait at a position until it is let go.
+type waypoint struct {
+	*tape
+	at      uint64
+	gate    chan struct{}
+	stretch atomic.Int32 // subscriptions to more than one event that have an end
+}
+
+func (l *waypoint) Subscribe(ctx context.Context, filter events.Filter, from events.From) seq {
+	if from.Through > 0 {
+		if from.Through > from.Position {
+			l.stretch.Add(1)
+		}
+		return l.tape.Subscribe(ctx, filter, from)
+	}
+	return func(yield func(events.Recorded, error) bool) {
+		for rec, err := range l.tape.Subscribe(ctx, filter, from) {
+			if err == nil && rec.Position > l.at {
+				select {
+				case <-l.gate:
+				case <-ctx.Done():
+					return
+				}
+			}
+			if !yield(rec, err) {
+				return
+			}
+		}
+	}
+}
+
 // I10: far behind, the events that nobody follows are not kept, and who comes meanwhile misses none.
 func TestI10WatchBeginsWhileFarBehind(t *testing.T) {
-	log := newTape(t)
+	log := &waypoint{tape: newTape(t), at: 100, gate: make(chan struct{})}
 	log.joins("n1", "n2")
 	last := log.evidence(3 * projector.RecentMax)
 	p := start(t, projector.Config{Log: log})
+	p.reach(log.at)
+	letGo := sync.OnceFunc(func() { close(log.gate) })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	for next := uint64(1); next <= last; {
-		for notice, err := range p.Watch(t.Context(), events.Filter{}, next) {
+		if ctx.Err() != nil {
+			t.Fatalf("no event %d after %v", next, patience)
+		}
+		for notice, err := range p.Watch(ctx, events.Filter{}, next) {
+			letGo() // it is followed, and at work on the first of those that were passed
 			if errors.Is(err, projector.ErrSlow) {
 				break // and come back
 			}
@@ -236,5 +277,8 @@ func TestI10WatchBeginsWhileFarBehind(t *testing.T) {
 				break
 			}
 		}
+	}
+	if log.stretch.Load() == 0 {
+		t.Error("none of the events were read from the log: they were kept, though nobody followed")
 	}
 }
