@@ -47,8 +47,8 @@ func (s Side) String() string {
 }
 
 // Partition is what a member makes of the members it cannot reach. While suspect or partitioned it speaks of the electorate alone:
-// the members that this one knew when it last heard the missing. Who joins later counts for nothing until that is over, or each
-// side could make itself a majority out of newcomers that the other does not know.
+// the members that this one knew when the cut began, as far as it can tell from when it last heard the missing. Who joins later
+// counts for nothing until that is over, or each side could make itself a majority out of newcomers that the other does not know.
 type Partition struct {
 	State     PartitionState
 	Side      Side          // while suspect or partitioned
@@ -85,7 +85,6 @@ const (
 type partition struct {
 	Partition
 	changed time.Duration // when State was entered
-	fewest  int           // least that were reachable at once since the partition was declared
 	timer   uint64
 }
 
@@ -116,14 +115,11 @@ func (n *Node) checkPartition() {
 		case !cut:
 			p.enter(PartitionHealthy, n.now)
 		case held >= n.cfg.PartitionGrace:
-			p.enter(Partitioned, n.now)
-			p.fewest = p.Reachable
-			n.reportPartition(TransitionPartitioned, Evidence{Unreachable: t.missing})
+			n.declarePartition(&t)
 		}
 	case Partitioned:
-		p.fewest = min(p.fewest, p.Reachable)
 		switch {
-		case !cut && p.Reachable > p.fewest: // of the electorate: somebody is back
+		case !cut && t.back:
 			n.endPartition(PartitionHealed, "")
 		case !cut:
 			n.endPartition(PartitionHealthy, ReasonMissingLeft)

@@ -35,7 +35,7 @@ var rewrite = flag.Bool("update", false, "rewrite what the scripts in testdata p
 //	    log | <update>                        the log says so
 //	    tick · leave · tags <k>=<v>… · rise <n>
 //	status                                    print live members, health and counters
-//	partition                                 print what n1 makes of the members that it cannot reach
+//	partition                                 print what n1 makes of the members that it cannot reach, with the figures
 //
 // An update is "<id> <state> <incarnation> [by <id>[(implicit)],…|at <id>]", where at gives it that one's address. In seq=last, the
 // number is that of n1's last ping or ping-req to the peer, or to another one that is named. Times count from the start.
@@ -132,7 +132,12 @@ func (s *script) do(words []string) {
 		s.out = append(s.out, fmt.Sprintf("live=%d health=%d accusations=%d verdicts=%d refutations=%d stalls=%d probes=%d missed=%d",
 			s.n.Live(), s.n.Health(), c.Accusations, c.Verdicts, c.Refutations, c.Stalls, c.Probes, c.Missed))
 	case "partition":
-		s.out = append(s.out, describePartition(s.n.Partition()))
+		p := s.n.Partition()
+		text := describePartition(p)
+		if p.Side == NoSide {
+			text += fmt.Sprintf(", %d of %d reachable", p.Reachable, p.Total)
+		}
+		s.out = append(s.out, text)
 	default:
 		s.fail("unknown command %q", words[0])
 	}

@@ -27,6 +27,7 @@ type member struct {
 	incarnation uint64
 	state       State
 	elector     bool // it counts, while members are missing together (partition)
+	lost        bool // it was missing when the partition was declared
 	hearsay     bool // it left before this view knew it; not told in a state exchange
 	ref         int32
 	live        int32         // place in Node.live; noRef when failed or left
