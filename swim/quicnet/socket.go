@@ -1,6 +1,7 @@
 package quicnet
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"syscall"
@@ -96,4 +97,19 @@ func (s *socket) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err
 	}
 	s.screen.stats.byHost.Add(1)
 	return len(b), len(oob), nil
+}
+
+// aboutThisPacket reports whether err says that the host itself keeps a packet back, and nothing of the socket: a full queue
+// or no memory, a firewall's rule, an interface that is down. Linux would not tell of a full queue without IP_RECVERR; others do.
+func aboutThisPacket(err error) bool {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return false
+	}
+	switch errno {
+	case syscall.ENOBUFS, syscall.ENOMEM, syscall.EPERM, syscall.ENETDOWN:
+		return true
+	default:
+		return false
+	}
 }

@@ -40,21 +40,6 @@ func (s *socket) healed(err error, writing bool) bool {
 	return true
 }
 
-// aboutThisPacket reports whether err says that the host itself keeps a packet back, and nothing of the socket: a full queue
-// or no memory, a firewall's rule, an interface that is down. Without IP_RECVERR, Linux would not even tell of a full queue.
-func aboutThisPacket(err error) bool {
-	var errno syscall.Errno
-	if !errors.As(err, &errno) {
-		return false
-	}
-	switch errno {
-	case unix.ENOBUFS, unix.ENOMEM, unix.EPERM, unix.ENETDOWN:
-		return true
-	default:
-		return false
-	}
-}
-
 // aboutEarlierPacket reports whether err is one that ICMP messages turn into.
 func aboutEarlierPacket(err error) bool {
 	var errno syscall.Errno
