@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rollcall/events/memlog"
@@ -89,7 +90,7 @@ func TestSeedThatLeadsBack(t *testing.T) {
 		n1 := h.join(one)
 		select {
 		case <-n1.Joined():
-		case <-time.After(time.Second): // of the bubble's time, here and below
+		case <-time.After(2 * time.Second): // of the bubble's time, here and below
 			h.t.Fatal("it waits for itself")
 		}
 		time.Sleep(time.Minute)
@@ -106,6 +107,33 @@ func TestSeedThatLeadsBack(t *testing.T) {
 		h.drained(n1)
 		h.drained(n2)
 		h.wantStory("n1 joined 1", "n2 joined 1")
+	})
+}
+
+// One answer of its own, from an address in front of all members, does not make a member alone: it asks again before it counts as
+// joined, and meets the others where another is behind the address.
+func TestSeedThatLeadsBackOnce(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(h *house) {
+		n1 := h.join(h.options("n1"))
+		<-n1.Joined()
+		front := h.ether.address()
+		two := h.options("n2", front)
+		two.Log = memlog.New(cluster) // which knows nobody
+		h.ether.lead(front, two.Bind)
+		n2, began := h.join(two), time.Now()
+		synctest.Wait()
+		select {
+		case <-n2.Joined():
+			h.t.Fatal("it counts as joined, and has met nobody")
+		default:
+		}
+		h.ether.lead(front, n1.Addr())
+		<-n2.Joined()
+		sees(h.t, n2, "n1", swim.Alive)
+		if waited := time.Since(began); waited > 2*time.Second {
+			h.t.Errorf("that took %v", waited)
+		}
 	})
 }
 

@@ -291,7 +291,9 @@ func (m *Member) ID() string { return m.opt.ID }
 // Addr is where others reach the member.
 func (m *Member) Addr() netip.AddrPort { return m.agent.Status().Self.Addr }
 
-// Joined is closed when this member has met another, or at once when it was given no seeds but itself.
+// Joined is closed when this member has met another, or once there is nobody to meet: at once when it was given no seeds but its own
+// address, and after a few tries, about a second, when all of them lead back to it, as one in front of all members may by chance. It
+// asks those again later.
 func (m *Member) Joined() <-chan struct{} { return m.joined }
 
 // Err is why the member ends or has ended by itself: ErrIDInUse or ErrMinorityLeft. It is nil while it runs, and when it was

@@ -22,6 +22,9 @@ const (
 	// joinPauseMin and joinPauseMax are the first pause and the longest between two rounds of asking the seeds.
 	joinPauseMin = 100 * time.Millisecond
 	joinPauseMax = 2 * time.Second
+	// roundsAlone is how often seeds are asked that lead back to this member before it counts as alone: behind an address in front
+	// of all members there may be another the next time. With the pauses between that takes about a second.
+	roundsAlone = 4
 	// lookupLimit is how long the names among the seeds are looked up in one round. What takes longer is left to the next.
 	lookupLimit = 2 * time.Second
 	// peersAsked is how many members are asked at a time to let this one in, of more some by chance; any one is enough.
@@ -136,13 +139,18 @@ func some(addrs []netip.AddrPort) []netip.AddrPort {
 }
 
 // joinSeeds asks the seeds, and when none answers also whom the log knows, until this member has met another. One without
-// seeds, or with none that leads to anybody else, asks once; those that the log knows may all be gone, so it counts as
-// joined whatever they answer.
+// seeds but its own address asks once, and one whose seeds all lead back to it a few times; those that the log knows may all be
+// gone, so it counts as joined whatever they answer.
 func (m *Member) joinSeeds() {
-	for pause := joinPauseMin; ; pause = min(2*pause, joinPauseMax) {
+	pause := joinPauseMin
+	for back := 0; ; pause = min(2*pause, joinPauseMax) {
 		ask, more := m.seeds.round(m.ctx)
 		n, err := m.agent.Join(m.ctx, some(ask))
 		alone := n == 0 && err == nil && !more
+		if alone && len(ask) > 0 { // they led back
+			back++
+			alone = back == roundsAlone
+		}
 		if n == 0 {
 			var fromLog error
 			n, fromLog = m.agent.Join(m.ctx, m.peersFromLog())

@@ -11,7 +11,7 @@ import (
 // transport that is asked under a name that it is dialling with has reached itself.
 //
 // The name can be read on the way. Whoever asks under it as well gets in no sooner: all that it can do is to keep a dial that
-// meets this member's id from being taken for a conflict.
+// meets this member's id from being taken for a conflict, and so a second process from being refused at its start.
 type dialNames struct {
 	mu   sync.Mutex
 	back map[string]bool // by the name of each dial in flight: whether it has come back
