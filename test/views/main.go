@@ -61,7 +61,7 @@ func main() {
 	flag.IntVar(&o.rate, "rate", 200, "requests/s, half of them for one node, half for a tag expression")
 	flag.IntVar(&o.asOf, "as-of", 200, "reads as of an instant half-way")
 	flag.IntVar(&o.pace, "pace", 1000, "events/s while the projector is asked that is up to date")
-	flag.IntVar(&o.seconds, "seconds", 10, "how long it is asked")
+	flag.IntVar(&o.seconds, "seconds", 30, "how long it is asked")
 	flag.StringVar(&o.dir, "dir", "", "where everything is kept meanwhile; empty: a temporary directory")
 	flag.StringVar(&o.snaps, "snapshots", "data", "where the projector keeps its snapshots: data or nats")
 	flag.BoolVar(&o.strict, "strict", false, "fail when a figure is beyond its bound")
