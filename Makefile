@@ -43,7 +43,7 @@ bench-log: ## the table of docs/bench.md about the log: appends, outbox, REPLAY 
 bench-peers: ## a cluster of BENCH (-n 64) beside memberlist's: detection and cost, 20 minutes
 	cd test/bench && go run . $(BENCH)
 
-bench-views: ## fold, restart, reads and the past over 1,000,000 events of 10,000 nodes: 5 minutes, 2 GB of disk
+bench-views: ## fold, restart, reads and the past over 1,000,000 events of 10,000 nodes: 3 minutes, 2 GB of disk
 	go run ./test/views $(VIEWS)
 
 chaos-projector: ## KILLS (200) times kill -9 of a projector while events flow: its hashes stay those of one never killed
