@@ -151,11 +151,13 @@ func (b *bench) fresh(ctx context.Context) error {
 
 func (b *bench) data() string { return filepath.Join(b.dir, "data") }
 
+// snapshotEvery is how many events there are between two snapshots, fewer than usual in a short log.
+func (b *bench) snapshotEvery() uint64 { return min(projector.DefaultSnapshotEvery, b.events/2) }
+
 // startProjector starts it on the data that there is and returns once it serves.
 func (b *bench) startProjector(ctx context.Context) (err error) {
-	every := min(projector.DefaultSnapshotEvery, b.events/2) // that there is one of everything soon, of a short log too
 	b.projector, err = launch(b.binary(), "run", "--nats", b.url, "--data", b.data(), "--http", "127.0.0.1:0",
-		"--snapshots", b.snaps, "--snapshot-every", strconv.FormatUint(every, 10), "--log-format", "json")
+		"--snapshots", b.snaps, "--snapshot-every", strconv.FormatUint(b.snapshotEvery(), 10), "--log-format", "json")
 	if err != nil {
 		return err
 	}

@@ -219,7 +219,7 @@ func (b *bench) ready(ctx context.Context) error {
 	}
 }
 
-// snapshotTaken waits for a snapshot that holds nearly everything.
+// snapshotTaken waits for a snapshot that holds everything but what is too little for another one.
 func (b *bench) snapshotTaken(ctx context.Context) error {
 	for {
 		var answer struct {
@@ -235,7 +235,7 @@ func (b *bench) snapshotTaken(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if answer.Snapshot.Position >= b.events {
+		if answer.Snapshot.Position > b.events-b.snapshotEvery() {
 			b.report.say("snapshot", "%.0f MB", float64(answer.Snapshot.Bytes)/1e6)
 			return nil
 		}
