@@ -19,6 +19,8 @@ const (
 	// Reading that ended for a reason that may pass is tried again after resumeMin, doubled each time, at most resumeMax.
 	resumeMin = 100 * time.Millisecond
 	resumeMax = 5 * time.Second
+	// hindranceKept is how long a reason stands that is not found again: by then reading was tried and is under way.
+	hindranceKept = 2 * resumeMax
 )
 
 // ErrReplicaClosed is what waiting on a closed [Replica] answers.
@@ -50,7 +52,8 @@ type Replica struct {
 	roll       *events.Roll
 	position   uint64        // of the last event read, also of one that the roll has no use for
 	err        error         // why nothing more will be read
-	hindrance  error         // why nothing is read for now
+	hindrance  error         // why reading ended last; nil once something was read since
+	hindered   time.Time     // when it did
 	moved      chan struct{} // closed when the position moves; nil while nobody waits
 	followers  map[*follower]struct{}
 	unreadable uint64
@@ -128,14 +131,15 @@ func (r *Replica) read(ctx context.Context, hindered func(error)) error {
 		if wait == resumeMin {
 			r.logger.Warn("reading the log was interrupted", "position", r.Position(), "error", err)
 		}
-		r.setHindrance(err)
+		r.mu.Lock()
+		r.hindrance, r.hindered = err, time.Now()
+		r.mu.Unlock()
 		hindered(err)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
 			return ErrReplicaClosed
 		}
-		r.setHindrance(nil)
 		wait = min(2*wait, resumeMax)
 	}
 }
@@ -158,12 +162,6 @@ func (r *Replica) subscribe(ctx context.Context, seen *events.Mark) error {
 		*seen = rec.Mark()
 	}
 	return fmt.Errorf("%w: the subscription ended", events.ErrUnavailable)
-}
-
-func (r *Replica) setHindrance(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.hindrance = err
 }
 
 func (r *Replica) fold(rec events.Recorded) {
@@ -190,9 +188,10 @@ func (r *Replica) pass(position uint64) {
 	r.advanced()
 }
 
-// advanced wakes whoever waits for a position. r.mu is held.
+// advanced says that reading goes on, and wakes whoever waits for a position. r.mu is held.
 func (r *Replica) advanced() {
 	r.reached()
+	r.hindrance = nil
 	if r.moved != nil {
 		close(r.moved)
 		r.moved = nil

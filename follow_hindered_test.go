@@ -33,6 +33,12 @@ func TestFollowReadsOn(t *testing.T) {
 			log.hinder(events.ErrDenied)
 			s.say(events.Refuted, "n1", "n1", i+2)
 			time.Sleep(time.Hour)
+			for range 100 { // also while it tries again
+				if err := r.Status().Err; !errors.Is(err, events.ErrDenied) {
+					t.Fatalf("while reading is denied: %v", err)
+				}
+				time.Sleep(170 * time.Millisecond)
+			}
 			if status := r.Status(); !errors.Is(status.Err, events.ErrDenied) || r.Err() != nil || status.Position != i+1 || status.Behind != 1 {
 				t.Errorf("while reading is denied: %+v; for good: %v", status, r.Err())
 			}
@@ -44,6 +50,12 @@ func TestFollowReadsOn(t *testing.T) {
 			if status := r.Status(); status.Err != nil {
 				t.Errorf("when it reads on: %+v", status)
 			}
+		}
+		log.hinder(events.ErrDenied)
+		log.hinder(nil)
+		time.Sleep(time.Minute)
+		if status := r.Status(); status.Err != nil {
+			t.Errorf("when it could read on and there is nothing to read: %+v", status)
 		}
 		n := 0
 		for c := range changes {
@@ -70,13 +82,15 @@ func TestFollowReadsOn(t *testing.T) {
 
 // Who may not read learns it from Follow.
 func TestFollowDenied(t *testing.T) {
-	s := newScribe(t)
-	s.say(events.Joined, "n1", "n1", 1)
-	log := &hinderedLog{Log: s.log}
-	log.hinder(events.ErrDenied)
-	if _, err := rollcall.Follow(t.Context(), rollcall.FollowOptions{Cluster: cluster, Log: log}); !errors.Is(err, events.ErrDenied) {
-		t.Errorf("%v; want ErrDenied", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newScribe(t)
+		s.say(events.Joined, "n1", "n1", 1)
+		log := &hinderedLog{Log: s.log}
+		log.hinder(events.ErrDenied)
+		if _, err := rollcall.Follow(t.Context(), rollcall.FollowOptions{Cluster: cluster, Log: log}); !errors.Is(err, events.ErrDenied) {
+			t.Errorf("%v; want ErrDenied", err)
+		}
+	})
 }
 
 // hinderedLog ends subscriptions with an error, the one that there is and those that are tried, until it is told otherwise.
@@ -108,6 +122,7 @@ func (l *hinderedLog) Subscribe(ctx context.Context, filter events.Filter, from 
 		l.mu.Unlock()
 		if err != nil {
 			l.times.Add(1)
+			time.Sleep(time.Second) // sleep: it is the bubble's time; a server that denies a request does not answer it
 			yield(events.Recorded{}, err)
 			return
 		}

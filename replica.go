@@ -98,9 +98,10 @@ func (r *Replica) Status() ReplicaStatus {
 	s := ReplicaStatus{
 		Position: r.position, Connected: r.away == nil && r.err == nil, AsOf: r.asOf, Unreadable: r.unreadable, Err: r.err,
 	}
-	if s.Err == nil {
-		s.Err = cmp.Or(r.hindrance, r.away)
+	if s.Err == nil && time.Since(r.hindered) < hindranceKept {
+		s.Err = r.hindrance
 	}
+	s.Err = cmp.Or(s.Err, r.away)
 	if r.last > s.Position {
 		s.Behind = r.last - s.Position
 	}
