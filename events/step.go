@@ -91,7 +91,7 @@ func refute(cur Node, ev *Event) (Node, Result, string) {
 	if result == Applied && ev.Address != "" {
 		next.Address = ev.Address
 	}
-	if result == Applied && len(ev.Tags) > 0 {
+	if result == Applied && ev.SetsTags() {
 		next.Tags = ev.Tags
 	}
 	return next, result, reason
@@ -103,6 +103,11 @@ func tag(cur Node, ev *Event) (Node, Result, string) {
 		next.Tags = ev.Tags
 	}
 	return next, result, reason
+}
+
+// SetsTags reports whether the event says which tags its node has from then on, if it is applied.
+func (ev *Event) SetsTags() bool {
+	return ev.Kind == Joined || ev.Kind == Tagged || ev.Kind == Refuted && len(ev.Tags) > 0
 }
 
 // raise is what refuted and tagged have in common: the owner of a node that is on the roll raises its incarnation.

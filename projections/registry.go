@@ -82,7 +82,7 @@ func (r *Registry) apply(s *step) {
 		next.Unreached = unreachedAfter(before, s)
 		next.tags = before.tags
 	}
-	if s.out.Result == events.Applied && setsTags(s.Recorded) { // a node's first event does
+	if s.out.Result == events.Applied && s.SetsTags() { // a node's first event does
 		r.tag(row, before, next)
 		s.tags = next.tags
 	}
@@ -92,7 +92,8 @@ func (r *Registry) apply(s *step) {
 	*place = next
 }
 
-// tag writes down the tags of a node, where they are not what they were.
+// tag writes down the tags of a node, where they are not what they were. They change seldom and are written with every checkpoint, so
+// they are sorted when they are said.
 func (r *Registry) tag(row uint32, before, next *Node) {
 	w := writer{buf: r.scratch[:0]}
 	w.tags(next.Tags)
@@ -112,12 +113,6 @@ func tagsOf(n *Node) map[string]string {
 		return nil
 	}
 	return n.Tags
-}
-
-// setsTags reports whether an event, if it is applied, says which tags its node has. They change seldom and are written with every
-// checkpoint, so they are sorted when they are said.
-func setsTags(rec *events.Recorded) bool {
-	return rec.Kind == events.Joined || rec.Kind == events.Tagged || rec.Kind == events.Refuted && len(rec.Tags) > 0
 }
 
 // nodes are the rows as a roll knows them: those that joined by an event that could be read.
