@@ -107,7 +107,7 @@ func TestTwoServersAreAskedHowManyCopies(t *testing.T) {
 	log := connect(t, jslog.Config{URL: urls[0], Cluster: "copies", Name: "logtest", Provision: true, Lazy: true})
 	eventually(t, "the log says why there is none, and what to do", func() bool {
 		err := log.Status().Err
-		return err != nil && strings.Contains(err.Error(), "3 replicas") && strings.Contains(err.Error(), "--replicas")
+		return err != nil && strings.Contains(err.Error(), "3 replicas") && strings.Contains(err.Error(), "ask for fewer replicas")
 	})
 	if log.Connected() {
 		t.Error("the log is there with fewer copies than were asked for")

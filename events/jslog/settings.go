@@ -194,7 +194,7 @@ func (l *Log) provision(ctx context.Context, k *link) (*jetstream.StreamInfo, er
 		if err = l.call(ctx, k, apiStreamCreate+l.stream, settings(l.cfg.Cluster, replicas), info); err != nil {
 			err = fmt.Errorf("make it with %d replicas: %w", replicas, err)
 			if c := code(err); c == codeNoPeers || c == codeNotClustered {
-				err = fmt.Errorf("%w: start as many servers, or say how many there are to be (--replicas)", err)
+				err = fmt.Errorf("%w: start as many servers, or ask for fewer replicas", err)
 			}
 		}
 		if code(err) == jetstream.JSErrCodeStreamNameInUse { // somebody was faster
