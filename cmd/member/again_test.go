@@ -42,13 +42,9 @@ func TestCheckWatch(t *testing.T) {
 func TestCheckWatchOutlivesAnAbsence(t *testing.T) {
 	t.Parallel() // most of its time it waits
 	_, api := serve(t, story())
-	behind, err := url.Parse(api)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var away atomic.Bool
 	refused := make(chan struct{})
-	server := newProxy(t, behind, func(w http.ResponseWriter) (answered bool) {
+	server := newProxy(t, api, func(w http.ResponseWriter) (answered bool) {
 		if !away.Load() {
 			return false
 		}
@@ -78,14 +74,10 @@ func TestCheckWatchOutlivesAnAbsence(t *testing.T) {
 func TestCheckWatchBeginsStale(t *testing.T) {
 	t.Parallel() // most of its time it waits
 	_, api := serve(t, story())
-	behind, err := url.Parse(api)
-	if err != nil {
-		t.Fatal(err)
-	}
 	turn(t, api, "pause")
 	var asked atomic.Int32
 	again := make(chan struct{})
-	server := newProxy(t, behind, func(http.ResponseWriter) (answered bool) {
+	server := newProxy(t, api, func(http.ResponseWriter) (answered bool) {
 		if asked.Add(1) == 2 { // it goes on after the answer that it was stale
 			close(again)
 		}
@@ -110,10 +102,6 @@ func TestCheckWatchBeginsStale(t *testing.T) {
 func TestCheckWatchSaysWhatIsWrong(t *testing.T) {
 	t.Parallel() // most of its time it waits
 	_, api := serve(t, story())
-	behind, err := url.Parse(api)
-	if err != nil {
-		t.Fatal(err)
-	}
 	answers := make(chan string, 6)
 	for _, answer := range []string{
 		`{"position":1,"log":{"last":8}}`,
@@ -125,7 +113,7 @@ func TestCheckWatchSaysWhatIsWrong(t *testing.T) {
 	} {
 		answers <- answer
 	}
-	server := newProxy(t, behind, func(w http.ResponseWriter) (answered bool) {
+	server := newProxy(t, api, func(w http.ResponseWriter) (answered bool) {
 		select {
 		case answer := <-answers:
 			if answer == "" {
@@ -213,8 +201,12 @@ func (p *program) until(words ...string) {
 }
 
 // newProxy returns the URL of a server that answers as the one behind it where instead does not.
-func newProxy(t *testing.T, behind *url.URL, instead func(w http.ResponseWriter) (answered bool)) string {
+func newProxy(t *testing.T, api string, instead func(w http.ResponseWriter) (answered bool)) string {
 	t.Helper()
+	behind, err := url.Parse(api)
+	if err != nil {
+		t.Fatal(err)
+	}
 	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(behind) }}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !instead(w) {
