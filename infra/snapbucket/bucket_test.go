@@ -269,7 +269,10 @@ func TestTwoProjectorsOneBucket(t *testing.T) {
 	w := newWorld(t)
 	a, stopA := w.projector(projector.Config{SnapshotEvery: 2})
 	b, stopB := w.projector(projector.Config{SnapshotEvery: 3})
-	last := w.joins(40)
+	first := w.joins(1) // neither starts from what the other one wrote
+	w.reach(a, first)
+	w.reach(b, first)
+	last := w.joins(39)
 	w.reach(a, last)
 	w.reach(b, last)
 	stopA()

@@ -94,8 +94,10 @@ func (p *Projector) list(ctx context.Context) ([]Stored, error) {
 // refresh takes in which checkpoints the store holds, whoever wrote them, and removes what is not kept any longer.
 func (p *Projector) refresh(ctx context.Context) {
 	list, err := p.list(ctx)
-	if err != nil {
-		p.log.Warn("old snapshots stay", "store", p.store.String(), "error", err)
+	if p.untidy = err != nil; p.untidy {
+		if !errors.Is(err, context.Canceled) { // Run ends, and looks once more
+			p.log.Warn("old snapshots stay", "store", p.store.String(), "error", err)
+		}
 		return
 	}
 	found := newestFirst(list)
@@ -348,14 +350,18 @@ func (p *Projector) outdated(k keep) bool {
 	return k.edited < p.saved
 }
 
-// last writes a snapshot at the end of Run, where that would hold anything new.
+// last writes a snapshot at the end of Run, where that would hold anything new, and removes what the keeper, when it was ended, had
+// begun to.
 func (p *Projector) last() {
 	p.mu.RLock()
 	due := p.store != nil && p.identity != "" && (p.views.Position() > p.snapshot.Position || p.edited != p.saved)
 	p.mu.RUnlock()
+	ctx, cancel := context.WithTimeout(context.Background(), lastTimeout)
+	defer cancel()
 	if due {
-		ctx, cancel := context.WithTimeout(context.Background(), lastTimeout)
-		defer cancel()
 		p.save(ctx, p.freeze(false))
+	}
+	if p.untidy {
+		p.refresh(ctx)
 	}
 }

@@ -161,7 +161,11 @@ func (p *Projector) recognizeLadder(ctx context.Context, info events.Info) error
 // letGo removes what is not kept any longer.
 func (p *Projector) letGo(ctx context.Context, out []kept) {
 	for _, r := range out {
-		if err := p.store.Remove(ctx, r.Name); err != nil {
+		err := p.store.Remove(ctx, r.Name)
+		if err == nil {
+			continue
+		}
+		if p.untidy = true; !errors.Is(err, context.Canceled) {
 			p.log.Warn("what is not kept any longer stays", "store", p.store.String(), "name", r.Name, "error", err)
 		}
 	}

@@ -91,6 +91,7 @@ type Projector struct {
 	store   Store         // nil: there is none
 	keeping chan keep     // to be written down
 	edits   chan struct{} // of capacity 1: the views were changed by something else than an event
+	untidy  bool          // the store may hold what is not kept any longer; for who writes to it, one at a time
 	resting atomic.Int64  // no snapshot before then, nanoseconds since 1970
 	readAt  atomic.Int64  // when somebody last looked at the views, the same
 

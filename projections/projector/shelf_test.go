@@ -14,16 +14,22 @@ import (
 	"rollcall/projections/projector"
 )
 
-// shelf is a Store in memory, which calls opened, where set, each time before it opens something.
+// shelf is a Store in memory, which calls opened, where set, each time before it opens something, and listing before it lists.
 type shelf struct {
-	mu     sync.Mutex
-	held   map[string][]byte
-	opened func(held map[string][]byte)
+	mu      sync.Mutex
+	held    map[string][]byte
+	opened  func(held map[string][]byte)
+	listing func(context.Context) error
 }
 
 func (s *shelf) String() string { return "shelf" }
 
-func (s *shelf) List(context.Context) (list []projector.Stored, err error) {
+func (s *shelf) List(ctx context.Context) (list []projector.Stored, err error) {
+	if s.listing != nil {
+		if err := s.listing(ctx); err != nil {
+			return nil, err
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, raw := range s.held {
@@ -133,5 +139,37 @@ func TestStartOutlivesWhoReplacesTheSnapshots(t *testing.T) {
 				t.Errorf("said: %s", text)
 			}
 		})
+	}
+}
+
+// A projector that is ended between writing a snapshot and removing what that replaces removes it all the same.
+func TestWhatTheEndInterruptsIsRemoved(t *testing.T) {
+	log := newTape(t)
+	store := &shelf{held: make(map[string][]byte)}
+	for _, node := range []string{"n1", "n2"} {
+		last := log.joins(node)
+		p := start(t, projector.Config{Log: log, Store: store})
+		p.reach(last)
+		if err := p.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	looks, looking := 0, make(chan struct{})
+	store.listing = func(ctx context.Context) error {
+		if looks++; looks != 3 { // two at the start; at the third Run ends
+			return nil
+		}
+		close(looking)
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	p := start(t, projector.Config{Log: log, Store: store, SnapshotEvery: 1})
+	p.reach(log.joins("n3"))
+	<-looking
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if len(store.held) != 2 {
+		t.Errorf("%d are kept, want 2", len(store.held))
 	}
 }
