@@ -76,7 +76,7 @@ type Event struct {
 	Time        time.Time         // when the author observed it, by the author's clock, UTC
 	Incarnation uint64            // the incarnation of Node the claim is about; 1 is the first; 0 of a group
 	Address     string            // host:port of Node's probe socket; owner kinds only
-	Tags        map[string]string // Node's tags; owner kinds only
+	Tags        map[string]string // Node's tags; owner kinds only; shared, never written to
 	Plan        *Plan             // planned only; shared, never written to
 	Evidence    json.RawMessage   // an [Evidence] object, kept raw until somebody asks; nil when there is none
 	TraceParent string            // W3C trace context, empty when there is none

@@ -16,16 +16,17 @@ const plainDepth = 16
 
 // decodePlain reads the body of an event as Encode writes it, found under its own subject. It reports false for all others,
 // good or bad: a plan, an escape or a byte over 0x7f, another order of members, any that is unknown, white space, and
-// whatever is out of bounds or not what the subject says. The evidence is a part of body.
-func decodePlain(named *Event, body []byte) (Recorded, bool) {
+// whatever is out of bounds or not what the subject says. The evidence is a part of body, and the tags are one of sets, which
+// may be nil.
+func decodePlain(named *Event, body []byte, sets *tagSets) (Recorded, bool) {
 	if len(body) > BodyMax || named.Kind == Planned {
 		return Recorded{}, false
 	}
 	rec := Recorded{Event: *named}
-	s := plainScanner{body: body}
+	s := plainScanner{body: body, sets: sets}
 	s.attributes(&rec.Event)
 	s.data(&rec.Event)
-	if s.bad || s.at < len(body) || validateContent(&rec.Event) != nil {
+	if s.bad || s.at < len(body) || len(rec.Evidence) > EvidenceMax || validateClaim(&rec.Event) != nil {
 		return Recorded{}, false
 	}
 	return rec, true
@@ -37,6 +38,7 @@ type plainScanner struct {
 	body []byte
 	at   int // what comes next
 	bad  bool
+	sets *tagSets
 }
 
 func (s *plainScanner) attributes(ev *Event) {
@@ -83,7 +85,7 @@ func (s *plainScanner) data(ev *Event) {
 	if s.take(`,"address":"`) {
 		ev.Address = string(s.text())
 	}
-	if s.take(`,"tags":{"`) {
+	if s.take(`,"tags":{`) {
 		ev.Tags = s.tags()
 	}
 	if s.take(`,"evidence":`) {
@@ -165,22 +167,78 @@ func (s *plainScanner) time(t *time.Time) {
 	*t = t.UTC()
 }
 
-// tags takes the members of an object of strings, after the opening quote of its first key.
+// tags takes the members of an object of strings, after its opening brace, of which there must be one.
 func (s *plainScanner) tags() map[string]string {
+	from := s.at
+	for more := true; more; more = s.take(`,`) {
+		s.want(`"`)
+		s.text()
+		s.want(`:"`)
+		s.text()
+	}
+	s.want(`}`)
+	if s.bad {
+		return nil
+	}
+	written := s.body[from:s.at]
+	if known, ok := s.sets.find(written); ok {
+		return known
+	}
+	tags := plainTags(written)
+	if ValidateTags(tags) != nil {
+		s.bad = true
+		return nil
+	}
+	s.sets.keep(written, tags)
+	return tags
+}
+
+// plainTags is what plainScanner.tags has taken.
+func plainTags(written []byte) map[string]string {
 	tags := make(map[string]string, 4) // most nodes have fewer
-	for {
+	s := plainScanner{body: written}
+	for more := true; more; more = s.take(`,`) {
+		s.want(`"`)
 		key := s.text()
 		s.want(`:"`)
-		value := s.text()
-		if s.bad {
-			return nil
-		}
-		tags[string(key)] = string(value)
-		if !s.take(`,"`) {
-			s.want(`}`)
-			return tags
-		}
+		tags[string(key)] = string(s.text())
 	}
+	return tags
+}
+
+// tagSetsMax is how many sets of tags are held, in two halves.
+const tagSetsMax = 2048
+
+// tagSets holds tags by how they are written: nodes say the same again and again, and many nodes say the same. Once the younger half is
+// full, it becomes the older one, and what was in that and not asked for since is forgotten. Nil holds none.
+type tagSets struct {
+	young, old map[string]map[string]string
+}
+
+func (t *tagSets) find(written []byte) (tags map[string]string, ok bool) {
+	if t == nil {
+		return nil, false
+	}
+	if tags, ok = t.young[string(written)]; ok {
+		return tags, true
+	}
+	if tags, ok = t.old[string(written)]; ok {
+		t.keep(written, tags)
+	}
+	return tags, ok
+}
+
+func (t *tagSets) keep(written []byte, tags map[string]string) {
+	if t == nil {
+		return
+	}
+	if len(t.young) == tagSetsMax/2 {
+		t.young, t.old = nil, t.young
+	}
+	if t.young == nil {
+		t.young = make(map[string]map[string]string)
+	}
+	t.young[string(written)] = tags
 }
 
 // object takes a JSON object without white space, whatever is in it.

@@ -2,11 +2,15 @@ package events
 
 import (
 	"bytes"
+	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // written is a body and the subject that it was found under.
@@ -45,7 +49,7 @@ func plainly(t testing.TB, w written) (Recorded, bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return decodePlain(&named, []byte(w.body))
+	return decodePlain(&named, []byte(w.body), nil)
 }
 
 // wantAgreement fails when the short way says something and the long way does not say the same.
@@ -55,7 +59,14 @@ func wantAgreement(t *testing.T, subject string, body []byte) (plain bool) {
 	if err != nil {
 		return false
 	}
-	got, plain := decodePlain(&named, body)
+	got, plain := decodePlain(&named, body, nil)
+	var sets tagSets
+	for range 2 { // the second time with tags that are known
+		again, also := decodePlain(&named, body, &sets)
+		if also != plain || !reflect.DeepEqual(again, got) {
+			t.Fatalf("under %s\n%s\nreads plainly as\n%+v\nand with known tags as\n%+v", subject, body, got, again)
+		}
+	}
 	if !plain {
 		return false
 	}
@@ -183,6 +194,60 @@ func TestPlainAllocations(t *testing.T) {
 		})
 		if limit, counted := most[w.name]; counted && got > limit {
 			t.Errorf("%s: %v allocations, want at most %v", w.name, got, limit)
+		}
+	}
+}
+
+// Tags that come again are one map, as long as they are among those that came of late; and no more are held than the bound.
+func TestDecoderSharesTags(t *testing.T) {
+	var d Decoder
+	read := func(version int) map[string]string {
+		t.Helper()
+		ev := Event{
+			ID: NewID(), Kind: Joined, Cluster: "c", Node: "n", Author: "n", Incarnation: 1, Time: time.Now(), Address: "h:1",
+			Tags: map[string]string{"version": strconv.Itoa(version)},
+		}
+		body, err := Encode(ev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec, err := d.Decode(Subject(ev), body)
+		if err != nil || !maps.Equal(rec.Tags, ev.Tags) {
+			t.Fatalf("%v, %v", rec.Tags, err)
+		}
+		return rec.Tags
+	}
+	same := func(a, b map[string]string) bool { return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer() }
+	first, often := read(0), read(1)
+	for version := 2; version < 3*tagSetsMax; version++ {
+		read(version)
+		if version%100 == 0 && !same(read(1), often) {
+			t.Fatalf("what was asked for of late is forgotten at %d", version)
+		}
+		if held := len(d.sets.young) + len(d.sets.old); held > tagSetsMax {
+			t.Fatalf("%d sets held, at most %d", held, tagSetsMax)
+		}
+	}
+	if same(read(0), first) {
+		t.Error("what was not asked for of late is still held")
+	}
+}
+
+// Tags that are out of bounds are not shared: what is wrong with them is said each time.
+func TestDecoderRefusesTagsAgain(t *testing.T) {
+	var d Decoder
+	ev := Event{
+		ID: NewID(), Kind: Joined, Cluster: "c", Node: "n", Author: "n", Incarnation: 1, Time: time.Now(), Address: "h:1",
+		Tags: map[string]string{"k": strings.Repeat("v", TagValueMax)},
+	}
+	body, err := Encode(ev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body = bytes.Replace(body, []byte(`"k":"`), []byte(`"k":"v`), 1)
+	for range 2 {
+		if _, err := d.Decode(Subject(ev), body); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "at most 256") {
+			t.Errorf("%v", err)
 		}
 	}
 }

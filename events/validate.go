@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -22,8 +23,14 @@ const (
 	TagsTotalMax = 512      // all keys and values of a node: tags travel with the gossip, in packets
 )
 
-// yearMax is the last year that RFC 3339 can write.
+// yearMax is the last year that RFC 3339 can write, 0 the first.
 const yearMax = 9999
+
+// Events are from timeMin on, and before timeMax. In another zone an instant of either year may look like one of another year.
+var (
+	timeMin = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)
+	timeMax = time.Date(yearMax+1, 1, 1, 0, 0, 0, 0, time.UTC)
+)
 
 // ErrInvalid says that something is not a well-formed event, or not its author's to say. Nothing was stored; the same
 // thing will be refused again.
@@ -118,25 +125,8 @@ func validate(ev *Event) error {
 
 // validateContent checks what an event says, whoever says it about whom.
 func validateContent(ev *Event) error {
-	switch {
-	case !validUUID(ev.ID):
-		return fmt.Errorf("%w: id %.80q is not a UUID in lower case", ErrInvalid, ev.ID)
-	case ev.Time.IsZero():
-		return fmt.Errorf("%w: event %s: no time", ErrInvalid, ev.ID)
-	case ev.Time.UTC().Year() < 0 || ev.Time.UTC().Year() > yearMax: // as another zone writes it, it may look like less
-		return fmt.Errorf("%w: event %s: year %d in UTC, want 0 to %d", ErrInvalid, ev.ID, ev.Time.UTC().Year(), yearMax)
-	case (ev.Incarnation == 0) != ev.Kind.OfGroup():
-		return fmt.Errorf("%w: event %s: incarnation %d: of a node the first is 1, a group has none", ErrInvalid, ev.ID, ev.Incarnation)
-	case !ev.Kind.ByOwner() && (ev.Address != "" || len(ev.Tags) > 0):
-		return fmt.Errorf("%w: event %s: %s carries an address or tags, which only the node itself may say",
-			ErrInvalid, ev.ID, ev.Kind)
-	case ev.Kind == Joined && ev.Address == "":
-		return fmt.Errorf("%w: event %s: joined without an address", ErrInvalid, ev.ID)
-	}
-	if ev.Address != "" {
-		if err := ValidateAddress(ev.Address); err != nil {
-			return err
-		}
+	if err := validateClaim(ev); err != nil {
+		return err
 	}
 	if err := ValidateTags(ev.Tags); err != nil {
 		return err
@@ -150,6 +140,29 @@ func validateContent(ev *Event) error {
 		return fmt.Errorf("%w: event %s: %s carries a plan", ErrInvalid, ev.ID, ev.Kind)
 	}
 	return validateEvidence(ev.Evidence)
+}
+
+// validateClaim is validateContent but for what tags, plan and evidence are made of.
+func validateClaim(ev *Event) error {
+	switch {
+	case !validUUID(ev.ID):
+		return fmt.Errorf("%w: id %.80q is not a UUID in lower case", ErrInvalid, ev.ID)
+	case ev.Time.IsZero():
+		return fmt.Errorf("%w: event %s: no time", ErrInvalid, ev.ID)
+	case ev.Time.Before(timeMin) || !ev.Time.Before(timeMax):
+		return fmt.Errorf("%w: event %s: year %d in UTC, want 0 to %d", ErrInvalid, ev.ID, ev.Time.UTC().Year(), yearMax)
+	case (ev.Incarnation == 0) != ev.Kind.OfGroup():
+		return fmt.Errorf("%w: event %s: incarnation %d: of a node the first is 1, a group has none", ErrInvalid, ev.ID, ev.Incarnation)
+	case !ev.Kind.ByOwner() && (ev.Address != "" || len(ev.Tags) > 0):
+		return fmt.Errorf("%w: event %s: %s carries an address or tags, which only the node itself may say",
+			ErrInvalid, ev.ID, ev.Kind)
+	case ev.Kind == Joined && ev.Address == "":
+		return fmt.Errorf("%w: event %s: joined without an address", ErrInvalid, ev.ID)
+	}
+	if ev.Address != "" {
+		return ValidateAddress(ev.Address)
+	}
+	return nil
 }
 
 // validateEvidence leaves the syntax to encoding/json, which reads every body and checks what it writes.
@@ -169,42 +182,30 @@ func validateEvidence(raw json.RawMessage) error {
 
 // validUUID wants the one canonical writing, so that equal ids are equal strings.
 func validUUID(s string) bool {
-	if len(s) != 36 {
-		return false
-	}
-	for i := range len(s) {
-		switch i {
-		case 8, 13, 18, 23:
-			if s[i] != '-' {
-				return false
-			}
-		default:
-			if !lowerHex(s[i]) {
-				return false
-			}
-		}
-	}
-	return true
+	return len(s) == 36 && s[8] == '-' && s[13] == '-' && s[18] == '-' && s[23] == '-' &&
+		lowerHex(s[:8]) && lowerHex(s[9:13]) && lowerHex(s[14:18]) && lowerHex(s[19:23]) && lowerHex(s[24:])
 }
 
 // validTraceParent reports whether s is version 00 of W3C trace context: 00-<32 hex>-<16 hex>-<2 hex>.
 func validTraceParent(s string) bool {
-	if len(s) != 55 || s[:3] != "00-" {
-		return false
-	}
-	for i := 3; i < len(s); i++ {
-		switch i {
-		case 35, 52:
-			if s[i] != '-' {
-				return false
-			}
-		default:
-			if !lowerHex(s[i]) {
-				return false
-			}
+	return len(s) == 55 && s[:3] == "00-" && s[35] == '-' && s[52] == '-' &&
+		lowerHex(s[3:35]) && lowerHex(s[36:52]) && lowerHex(s[53:])
+}
+
+// lowerHex reports whether s has nothing but 0-9 and a-f.
+func lowerHex(s string) bool {
+	for i := range len(s) {
+		if !hexByte[s[i]] {
+			return false
 		}
 	}
 	return true
 }
 
-func lowerHex(c byte) bool { return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' }
+// hexByte holds the bytes of a hexadecimal number in lower case. An id is looked at for every event that is read.
+var hexByte = func() (table [256]bool) {
+	for _, c := range []byte("0123456789abcdef") {
+		table[c] = true
+	}
+	return table
+}()

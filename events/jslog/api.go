@@ -128,8 +128,8 @@ func (l *Log) get(ctx context.Context, k *link, want messageGet) (message, error
 }
 
 // decode reads what was found in the stream. Nobody else has m.Data: nats.go copies it out of what the connection read.
-func (m *message) decode() (events.Recorded, error) {
-	rec, err := events.DecodeOwned(m.Subject, m.Data)
+func (m *message) decode(by *events.Decoder) (events.Recorded, error) {
+	rec, err := by.Decode(m.Subject, m.Data)
 	rec.Position, rec.Stored = m.Sequence, m.Time.UTC()
 	if err != nil {
 		return rec, &events.DecodeError{Position: m.Sequence, Stored: rec.Stored, Subject: m.Subject, Err: err}

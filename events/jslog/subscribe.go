@@ -2,6 +2,7 @@ package jslog
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
@@ -13,8 +14,9 @@ import (
 	"rollcall/events"
 )
 
-// What a subscription holds of the stream beyond what its reader has taken: at most prefetchMessages, and, since at most
-// two pulls are open at a time, twice prefetchBytes. A pull of fewer messages makes a replay slower.
+// What a subscription holds of the stream beyond what its reader has taken: twice inflowMax messages, and of what was pulled at
+// most prefetchMessages and, since at most two pulls are open at a time, twice prefetchBytes. A pull of fewer messages makes a
+// replay slower.
 const (
 	prefetchMessages = 5000
 	prefetchBytes    = 4 << 20
@@ -28,6 +30,8 @@ const (
 	// consumerIdle is when the server forgets a consumer whose reader is gone, or has not taken an event for so long. The
 	// latter only costs making another one.
 	consumerIdle = time.Minute
+	// consumerRandom is how many letters of 5 bits tell a consumer from the others of its stream. Every message bears its name.
+	consumerRandom = 13
 )
 
 var (
@@ -108,7 +112,8 @@ func (l *Log) filterSubject(filter events.Filter) (string, error) {
 type reader struct {
 	log      *Log
 	take     func(message) error // what to do with the next message; it moves next on
-	subject  string              // filter; empty for all
+	decoder  events.Decoder
+	subject  string // filter; empty for all
 	from     events.From
 	identity string      // of the stream it began on; empty before it began
 	next     uint64      // the position wanted next; never 0 once it began
@@ -255,7 +260,7 @@ func (r *reader) beginAt(ctx context.Context, k *link, info *jetstream.StreamInf
 // consume reads through a consumer of its own, which ends with it.
 func (r *reader) consume(ctx context.Context, k *link) error {
 	l := r.log
-	name := "rollcall-" + events.NewID()
+	name := "rollcall-" + rand.Text()[:consumerRandom]
 	create := apiConsumerCreate + l.stream + "." + name
 	if r.subject != "" {
 		create += "." + r.subject
@@ -270,39 +275,56 @@ func (r *reader) consume(ctx context.Context, k *link) error {
 	if err != nil {
 		return failure(bound, err)
 	}
-	msgs, err := consumer.Messages(r.pulls()...)
+	q := newInflow()
+	defer context.AfterFunc(bound, func() { q.end(bound.Err()) })()
+	flow, err := consumer.Consume(q.put, append(r.pulls(), jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+		q.end(err) // whatever it is, another consumer goes on from here
+	}))...)
 	if err != nil {
 		return failure(bound, err)
 	}
-	defer msgs.Stop()
-	for delivered := uint64(1); ; delivered++ {
-		msg, err := msgs.Next(jetstream.NextContext(bound))
-		if err != nil {
+	defer flow.Stop()
+	defer q.end(errEnough)
+	delivered, list := uint64(0), make([]jetstream.Msg, 0, inflowMax)
+	for {
+		if list, err = q.take(list); err != nil {
 			return failure(bound, err)
 		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return failure(bound, err)
+		for _, msg := range list {
+			if err := bound.Err(); err != nil {
+				return failure(bound, err)
+			}
+			delivered++
+			if err := r.receive(msg, delivered); err != nil {
+				return err
+			}
 		}
-		if meta.Sequence.Consumer != delivered {
-			return errGap
-		}
-		m := message{
-			Subject: msg.Subject(), Sequence: meta.Sequence.Stream, Data: msg.Data(), Time: meta.Timestamp, pending: meta.NumPending,
-		}
-		if err := r.take(m); err != nil {
-			return err
-		}
-		if err := r.ended(m.pending); err != nil {
-			return err
-		}
+		clear(list)
 	}
 }
 
+// receive takes the message that is the nth that the consumer delivered.
+func (r *reader) receive(msg jetstream.Msg, nth uint64) error {
+	at, ok := placeOf(msg.Reply())
+	switch {
+	case !ok:
+		return fmt.Errorf("%w: the server says of a message only %.200q", events.ErrUnavailable, msg.Reply())
+	case at.nth != nth:
+		return errGap
+	}
+	err := r.take(message{
+		Subject: msg.Subject(), Sequence: at.sequence, Data: msg.Data(), Time: time.Unix(0, at.stored), pending: at.pending,
+	})
+	if err != nil {
+		return err
+	}
+	return r.ended(at.pending)
+}
+
 // pulls says how the consumer is asked: for no more than is wanted.
-func (r *reader) pulls() []jetstream.PullMessagesOpt {
-	batch, opts := prefetchMessages, []jetstream.PullMessagesOpt{
-		jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat), jetstream.WithMessagesErrOnMissingHeartbeat(true),
+func (r *reader) pulls() []jetstream.PullConsumeOpt {
+	batch, opts := prefetchMessages, []jetstream.PullConsumeOpt{
+		jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat),
 	}
 	if r.until > 0 {
 		left := int(min(r.until-r.next+1, math.MaxInt)) // at least 1, see left
@@ -344,7 +366,7 @@ func (r *reader) deliver(m message, yield func(events.Recorded, error) bool) err
 		return nil
 	}
 	r.since = time.Time{}
-	if !yield(m.decode()) {
+	if !yield(m.decode(&r.decoder)) {
 		return errEnough
 	}
 	return nil

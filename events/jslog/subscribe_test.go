@@ -1,6 +1,7 @@
 package jslog_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -183,6 +184,27 @@ func TestSubscriptionLeavesNoConsumer(t *testing.T) {
 		}
 	}
 	eventually(t, "every consumer is gone", func() bool { return consumers() == 0 })
+}
+
+// Who gives up gets nothing more, however much was on its way.
+func TestSubscriptionEndsWithItsContext(t *testing.T) {
+	srv := serve(t, t.TempDir(), "127.0.0.1:0")
+	log := connect(t, jslog.Config{URL: srv.URL(), Provision: true})
+	fill(t, log, "n1", 0, 50)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	got := 0
+	for _, err := range log.Subscribe(ctx, events.Filter{}, events.From{Position: 1}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got++; got == 10 {
+			cancel()
+		}
+	}
+	if got != 10 {
+		t.Errorf("%d events, given up after 10", got)
+	}
 }
 
 // A consumer that disappears under a subscription is replaced by one that goes on behind the last event.
