@@ -3,6 +3,7 @@ package projections
 import (
 	"encoding/json"
 	"maps"
+	"reflect"
 	"sync/atomic"
 
 	"rollcall/events"
@@ -95,6 +96,9 @@ func (r *Registry) apply(s *step) {
 // tag writes down the tags of a node, where they are not what they were. They change seldom and are written with every checkpoint, so
 // they are sorted when they are said.
 func (r *Registry) tag(row uint32, before, next *Node) {
+	if before != nil && before.tags != "" && sameMap(before.Tags, next.Tags) {
+		return
+	}
 	w := writer{buf: r.scratch[:0]}
 	w.tags(next.Tags)
 	r.scratch = w.buf
@@ -105,6 +109,11 @@ func (r *Registry) tag(row uint32, before, next *Node) {
 	if index := r.tagged.Load(); index != nil {
 		index.move(row, tagsOf(before), next.Tags)
 	}
+}
+
+// sameMap reports whether a and b are one map, as they are where a decoder read the same tags twice.
+func sameMap(a, b map[string]string) bool {
+	return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer()
 }
 
 // tagsOf are the tags of a node, which may be none yet.

@@ -10,8 +10,8 @@ import (
 )
 
 // aheadMax is how many events wait to be folded, while as many are being folded. They are as many as a pair of processors hand to each
-// other with little waking and no further gain, and some hundred kilobytes, as a rule.
-const aheadMax = 256
+// other with little waking and no further gain, and a megabyte, as a rule.
+const aheadMax = 1024
 
 // delivery is what a subscription yields.
 type delivery struct {

@@ -55,3 +55,55 @@ func BenchmarkCheckpoint(b *testing.B) {
 		}
 	})
 }
+
+// What a projector does with each event: reading its body, and folding it into all views of ten thousand nodes.
+func BenchmarkFold(b *testing.B) {
+	tale := story.New(story.Config{Cluster: "test", Nodes: benchNodes, Seed: 1})
+	type message struct {
+		subject string
+		body    []byte
+		stored  time.Time
+	}
+	var log []message
+	for range benchEvents {
+		ev := tale.Next()
+		body, err := events.Encode(ev)
+		if err != nil {
+			b.Fatal(err)
+		}
+		log = append(log, message{events.Subject(ev), body, ev.Time.Add(time.Millisecond)})
+	}
+	var decoder events.Decoder
+	decode := func(n int) events.Recorded {
+		rec, err := decoder.Decode(log[n].subject, log[n].body)
+		if err != nil {
+			b.Fatal(err)
+		}
+		rec.Position, rec.Stored = uint64(n)+1, log[n].stored
+		return rec
+	}
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		n := 0
+		for b.Loop() {
+			decode(n)
+			n = (n + 1) % len(log)
+		}
+	})
+	b.Run("fold", func(b *testing.B) {
+		b.ReportAllocs()
+		recs := make([]events.Recorded, len(log))
+		for n := range recs {
+			recs[n] = decode(n)
+		}
+		var views *projections.Views
+		n := 0
+		for b.Loop() {
+			if n%len(recs) == 0 {
+				views, n = projections.New("test"), 0
+			}
+			views.Advance(&recs[n])
+			n++
+		}
+	})
+}
