@@ -65,9 +65,9 @@ func (a *Account) Sub(b *Account) {
 // ledger is what the account of one node is made of: how it stood at its last change of state.
 type ledger struct {
 	state     events.State
-	at        uint64  // when it changed, by the timeline's clock
-	known, up uint64  // until then
-	detected  *Delays // replaced, never written to; nil: none
+	at        uint64     // when it changed, by the timeline's clock
+	known, up uint64     // until then
+	detected  *fewDelays // nil: none
 }
 
 // until returns how long the node was known and up when the clock stands at now.
@@ -92,12 +92,7 @@ func (k *track) turn(s *step, now uint64) {
 	case k.state == events.StateFailed:
 		k.Failures++
 		if took, ok := s.Detection(); ok {
-			var all Delays
-			if k.detected != nil {
-				all = *k.detected
-			}
-			all.add(took)
-			k.detected = &all
+			k.detected = k.detected.and(took)
 		}
 	case k.state == events.StateAlive && s.Kind != events.Joined: // the node answered
 		k.Flaps++
@@ -108,11 +103,8 @@ func (k *track) turn(s *step, now uint64) {
 }
 
 func (k *track) account(now uint64) Account {
-	a := Account{Counts: k.Counts}
+	a := Account{Counts: k.Counts, Detected: k.detected.all()}
 	a.KnownMillis, a.UpMillis = k.until(now)
-	if k.detected != nil {
-		a.Detected = *k.detected
-	}
 	return a
 }
 

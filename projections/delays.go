@@ -1,7 +1,9 @@
 package projections
 
 import (
+	"cmp"
 	"math/bits"
+	"slices"
 	"time"
 )
 
@@ -28,12 +30,6 @@ func classEnd(class int) uint64 {
 	}
 	octave := class>>2 - 1
 	return uint64(class&3+5)<<octave - 1
-}
-
-func (d *Delays) add(took time.Duration) {
-	millis := uint64(took.Milliseconds())
-	d.SumMillis += millis
-	d.classes[classOf(millis)]++
 }
 
 func (d *Delays) plus(b *Delays) {
@@ -73,4 +69,43 @@ func (d *Delays) Percentile(p int) time.Duration {
 		}
 	}
 	return 0
+}
+
+// fewDelays is Delays of one node, which has few, by rising class. It is never written to: copies share it.
+type fewDelays struct {
+	sumMillis uint64
+	classes   []delayClass
+}
+
+type delayClass struct {
+	class uint8
+	n     uint32 // how many
+}
+
+// and returns d, which may be nil, with one more.
+func (d *fewDelays) and(took time.Duration) *fewDelays {
+	millis := uint64(took.Milliseconds())
+	class, out := uint8(classOf(millis)), &fewDelays{sumMillis: millis}
+	if d != nil {
+		out.sumMillis += d.sumMillis
+		out.classes = slices.Clone(d.classes)
+	}
+	at, there := slices.BinarySearchFunc(out.classes, class, func(c delayClass, class uint8) int { return cmp.Compare(c.class, class) })
+	if !there {
+		out.classes = slices.Insert(out.classes, at, delayClass{class: class})
+	}
+	out.classes[at].n++
+	return out
+}
+
+// all is d, which may be nil, in full.
+func (d *fewDelays) all() (all Delays) {
+	if d == nil {
+		return all
+	}
+	all.SumMillis = d.sumMillis
+	for _, c := range d.classes {
+		all.classes[c.class] = c.n
+	}
+	return all
 }

@@ -203,17 +203,12 @@ func (l *ledger) encode(w *writer) {
 		w.uint(0)
 		return
 	}
-	used, at := 0, len(w.buf) // where it belongs: one byte, see delayClasses
-	w.byte(0)
-	for class, n := range l.detected.classes {
-		if n > 0 {
-			used++
-			w.uint(uint64(class))
-			w.uint(uint64(n))
-		}
+	w.uint(uint64(len(l.detected.classes)))
+	for _, c := range l.detected.classes {
+		w.uint(uint64(c.class))
+		w.uint(uint64(c.n))
 	}
-	w.buf[at] = byte(used)
-	w.uint(l.detected.SumMillis)
+	w.uint(l.detected.sumMillis)
 }
 
 func decodeLedger(rd *reader) ledger {
@@ -222,15 +217,16 @@ func decodeLedger(rd *reader) ledger {
 	if used == 0 {
 		return l
 	}
-	l.detected = &Delays{}
+	l.detected = &fewDelays{classes: make([]delayClass, 0, min(used, delayClasses))}
 	for next := uint64(0); used > 0; used-- {
 		class, n := rd.uint(), rd.uint()
 		if class < next || class >= delayClasses || n == 0 || n != uint64(uint32(n)) {
 			rd.fail("delays")
 			return l
 		}
-		l.detected.classes[class], next = uint32(n), class+1
+		l.detected.classes = append(l.detected.classes, delayClass{uint8(class), uint32(n)})
+		next = class + 1
 	}
-	l.detected.SumMillis = rd.uint()
+	l.detected.sumMillis = rd.uint()
 	return l
 }
