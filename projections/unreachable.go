@@ -44,9 +44,12 @@ func unreachedAfter(before *Node, s *step) []Unreached {
 	case len(before.Accusers) == 0 || s.node.Incarnation == before.Incarnation:
 		return before.Unreached
 	}
-	list := slices.DeleteFunc(slices.Clone(before.Unreached), func(u Unreached) bool {
-		return s.Stored.Sub(u.At) >= UnreachableFor || slices.Contains(before.Accusers, u.By)
-	})
+	list := make([]Unreached, 0, len(before.Unreached)+len(before.Accusers))
+	for _, u := range before.Unreached {
+		if s.Stored.Sub(u.At) < UnreachableFor && !slices.Contains(before.Accusers, u.By) {
+			list = append(list, u)
+		}
+	}
 	for _, id := range before.Accusers {
 		list = append(list, Unreached{By: id, At: s.Stored.UTC()})
 	}
