@@ -111,11 +111,14 @@ func Decode(subject string, body []byte) (Recorded, error) {
 
 // Decoder is [Decode] for who reads many events, and is given each body for good: nobody writes to it any more, and Evidence may be
 // a part of it. Events with the same tags share them, as far as the decoder remembers, which is bounded. The zero value is
-// ready to use. It is not safe for concurrent use.
+// ready to use, and a nil one remembers nothing. It is not safe for concurrent use.
 type Decoder struct{ sets tagSets }
 
 // Decode reads a body found under subject.
 func (d *Decoder) Decode(subject string, body []byte) (Recorded, error) {
+	if d == nil {
+		return decode(subject, body, nil)
+	}
 	return decode(subject, body, &d.sets)
 }
 

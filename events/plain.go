@@ -206,8 +206,13 @@ func plainTags(written []byte) map[string]string {
 	return tags
 }
 
-// tagSetsMax is how many sets of tags are held, in two halves.
-const tagSetsMax = 2048
+const (
+	// tagSetsMax is how many sets of tags are held, in two halves.
+	tagSetsMax = 2048
+
+	// tagsWrittenMax is how long tags can be that say each key once: quotes, a colon and a comma or the brace come with each.
+	tagsWrittenMax = TagsTotalMax + 6*TagsMax
+)
 
 // tagSets holds tags by how they are written: nodes say the same again and again, and many nodes say the same. Once the younger half is
 // full, it becomes the older one, and what was in that and not asked for since is forgotten. Nil holds none.
@@ -228,8 +233,9 @@ func (t *tagSets) find(written []byte) (tags map[string]string, ok bool) {
 	return tags, ok
 }
 
+// keep holds nothing that says the same key twice, which may be as long as a body.
 func (t *tagSets) keep(written []byte, tags map[string]string) {
-	if t == nil {
+	if t == nil || len(written) > tagsWrittenMax {
 		return
 	}
 	if len(t.young) == tagSetsMax/2 {

@@ -3,6 +3,7 @@ package events
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -230,6 +231,34 @@ func TestDecoderSharesTags(t *testing.T) {
 	}
 	if same(read(0), first) {
 		t.Error("what was not asked for of late is still held")
+	}
+}
+
+// Tags that say a key again and again are good, and may be as long as a body: they are not held.
+func TestDecoderHoldsNoLongTags(t *testing.T) {
+	var d Decoder
+	ev := Event{
+		ID: NewID(), Kind: Joined, Cluster: "c", Node: "n", Author: "n", Incarnation: 1, Time: time.Now(), Address: "h:1", Tags: map[string]string{"k": ""},
+	}
+	body, err := Encode(ev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := bytes.Replace(body, []byte(`"k":""`), []byte(strings.Repeat(`"k":"",`, 5000)+`"k":"17"`), 1)
+	rec, err := d.Decode(Subject(ev), long)
+	if err != nil || rec.Tags["k"] != "17" || len(d.sets.young) > 0 {
+		t.Errorf("%v, %v, %d held", rec.Tags, err, len(d.sets.young))
+	}
+	full := make(map[string]string)
+	for i := range TagsMax {
+		full[fmt.Sprintf("%08d", i)] = "12345678"
+	}
+	ev.Tags = full
+	if body, err = Encode(ev); err != nil {
+		t.Fatal(err)
+	}
+	if rec, err := d.Decode(Subject(ev), body); err != nil || len(rec.Tags) != TagsMax || len(d.sets.young) != 1 {
+		t.Errorf("%v, %v, %d held: the most that tags may be is held", rec.Tags, err, len(d.sets.young))
 	}
 }
 

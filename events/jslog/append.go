@@ -135,7 +135,7 @@ func (l *Log) duplicate(ctx context.Context, k *link, ev events.Event, position 
 
 // holds reports whether m is ev: the subject is the server's word for who spoke about whom.
 func (m message) holds(ev events.Event) bool {
-	rec, err := m.decode(new(events.Decoder))
+	rec, err := m.decode(nil)
 	return err == nil && m.Subject == events.Subject(ev) && rec.ID == ev.ID
 }
 

@@ -6,8 +6,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// inflowMax is how many messages wait to be taken, beside those that nats.go holds.
-const inflowMax = 1024
+// Bounds of what waits to be taken, beside what nats.go holds: so many messages, and no more once their bodies have so many bytes.
+const (
+	inflowMax      = 1024
+	inflowBytesMax = 1 << 20
+)
 
 // inflow is a bounded queue between the goroutine in which nats.go hands over messages and the one that reads. Who takes gets all
 // there are: to wait for each message by itself costs more than to decode it.
@@ -16,6 +19,7 @@ type inflow struct {
 	some sync.Cond // something was put, or it has ended
 	room sync.Cond // everything was taken, or it has ended
 	list []jetstream.Msg
+	size int   // of the bodies in list
 	err  error // why nothing is put any more; nil: something may be
 }
 
@@ -29,12 +33,13 @@ func newInflow() *inflow {
 func (q *inflow) put(m jetstream.Msg) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.list) == inflowMax && q.err == nil {
+	for (len(q.list) == inflowMax || q.size >= inflowBytesMax) && q.err == nil {
 		q.room.Wait()
 	}
 	if q.err != nil {
 		return
 	}
+	q.size += len(m.Data())
 	if q.list = append(q.list, m); len(q.list) == 1 {
 		q.some.Signal()
 	}
@@ -52,7 +57,7 @@ func (q *inflow) take(spare []jetstream.Msg) ([]jetstream.Msg, error) {
 		return nil, q.err
 	}
 	list := q.list
-	q.list = spare[:0]
+	q.list, q.size = spare[:0], 0
 	q.room.Signal()
 	return list, nil
 }

@@ -9,11 +9,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// numbered is a message of which only the number is known.
+// numbered is a message of which only the number is known, and how long its body is.
 type numbered struct {
 	jetstream.Msg
-	n int
+	n    int
+	size int
 }
+
+func (m numbered) Data() []byte { return make([]byte, m.size) }
 
 // Everything arrives, in order and once, however little the one side waits for the other.
 func TestInflowKeepsOrder(t *testing.T) {
@@ -84,4 +87,33 @@ func TestInflowIsBounded(t *testing.T) {
 			t.Errorf("ended with %v", err)
 		}
 	})
+}
+
+// I15: long messages wait by their bytes. One that is longer than all that may wait gets through by itself.
+func TestI15InflowIsBoundedInBytes(t *testing.T) {
+	for size, want := range map[int]int{64 << 10: inflowBytesMax / (64 << 10), inflowBytesMax/2 + 1: 2, 2 * inflowBytesMax: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			q := newInflow()
+			go func() {
+				for n := range 100 {
+					q.put(numbered{n: n, size: size})
+				}
+				q.end(errEnough)
+			}()
+			all := 0
+			for {
+				synctest.Wait()
+				list, err := q.take(nil)
+				if err != nil {
+					break
+				}
+				if all += len(list); len(list) > want {
+					t.Fatalf("%d of %d bytes waited, want %d at most", len(list), size, want)
+				}
+			}
+			if all != 100 {
+				t.Errorf("%d of 100 messages of %d bytes", all, size)
+			}
+		})
+	}
 }

@@ -37,7 +37,7 @@ func (l *Log) lastUnder(ctx context.Context, filter string) (events.Recorded, er
 		l.doubt(k, err)
 		return events.Recorded{}, fmt.Errorf("last event under %s: %w", filter, err)
 	}
-	return m.decode(new(events.Decoder))
+	return m.decode(nil)
 }
 
 // Info implements [events.Log]. Identity is when the stream was made.

@@ -14,7 +14,7 @@ import (
 	"rollcall/events"
 )
 
-// What a subscription holds of the stream beyond what its reader has taken: twice inflowMax messages, and of what was pulled at
+// What a subscription holds of the stream beyond what its reader has taken: twice what an inflow does, and of what was pulled at
 // most prefetchMessages and, since at most two pulls are open at a time, twice prefetchBytes. A pull of fewer messages makes a
 // replay slower.
 const (
@@ -24,7 +24,7 @@ const (
 
 const (
 	// pullExpiry renews an idle pull; pullHeartbeat × 2 is how long it goes unnoticed that a consumer vanished without a
-	// word, or, between several servers, that a pull came before the consumer could be reached.
+	// word.
 	pullExpiry    = 30 * time.Second
 	pullHeartbeat = time.Second
 	// consumerIdle is when the server forgets a consumer whose reader is gone, or has not taken an event for so long. The

@@ -154,8 +154,7 @@ func TestImpossibleFilterIsRefused(t *testing.T) {
 	}
 }
 
-// I15: subscriptions leave nothing on the server, however they end, and a reader that does not read gets no more than the
-// prefetch.
+// I15: subscriptions leave nothing on the server, however they end.
 func TestSubscriptionLeavesNoConsumer(t *testing.T) {
 	srv := serve(t, t.TempDir(), "127.0.0.1:0")
 	log := connect(t, jslog.Config{URL: srv.URL(), Provision: true})

@@ -9,14 +9,25 @@ import (
 	"rollcall/events"
 )
 
-// aheadMax is how many events wait to be folded, while as many are being folded. They are as many as a pair of processors hand to each
-// other with little waking and no further gain, and a megabyte, as a rule.
-const aheadMax = 1024
+// Bounds of what waits to be folded, while as much is being folded: so many events, as a pair of processors hand to each other with
+// little waking and no further gain, and no more once they hold so many bytes.
+const (
+	aheadMax      = 1024
+	aheadBytesMax = 1 << 20
+)
 
 // delivery is what a subscription yields.
 type delivery struct {
 	rec events.Recorded
 	err error
+}
+
+// size is how many bytes the event holds, beside what every event does.
+func (d *delivery) size() int {
+	if d.rec.Plan != nil {
+		return events.BodyMax
+	}
+	return len(d.rec.Evidence)
 }
 
 // behind reports whether it is an event, readable or not, that an instant precedes.
@@ -37,6 +48,7 @@ type ahead struct {
 	some  sync.Cond // something was put, or it has ended
 	room  sync.Cond // everything was taken, or it has ended
 	list  []delivery
+	size  int // of what is in list
 	ended bool
 }
 
@@ -73,12 +85,13 @@ func readAhead(ctx context.Context, subscribe func(context.Context) iter.Seq2[ev
 func (a *ahead) put(d delivery) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for len(a.list) == aheadMax && !a.ended {
+	for (len(a.list) == aheadMax || a.size >= aheadBytesMax) && !a.ended {
 		a.room.Wait()
 	}
 	if a.ended {
 		return false
 	}
+	a.size += d.size()
 	if a.list = append(a.list, d); len(a.list) == 1 {
 		a.some.Signal()
 	}
@@ -93,7 +106,7 @@ func (a *ahead) take(spare []delivery) []delivery {
 		a.some.Wait()
 	}
 	list := a.list
-	a.list = spare[:0]
+	a.list, a.size = spare[:0], 0
 	a.room.Signal()
 	return list
 }

@@ -71,6 +71,35 @@ func TestI15ReadAheadIsBounded(t *testing.T) {
 	})
 }
 
+// I15: events that hold much wait by what they hold.
+func TestI15ReadAheadIsBoundedInBytes(t *testing.T) {
+	for name, rec := range map[string]events.Recorded{
+		"evidence": {Event: events.Event{Evidence: make([]byte, events.BodyMax)}},
+		"plans":    {Event: events.Event{Plan: &events.Plan{}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				subscribe := func(context.Context) iter.Seq2[events.Recorded, error] {
+					return func(yield func(events.Recorded, error) bool) {
+						for yield(rec, nil) {
+						}
+					}
+				}
+				rounds := 0
+				for list := range readAhead(t.Context(), subscribe) {
+					if most := aheadBytesMax / events.BodyMax; len(list) > most {
+						t.Fatalf("%d events of %d bytes at a time, want %d at most", len(list), events.BodyMax, most)
+					}
+					synctest.Wait()
+					if rounds++; rounds == 3 {
+						break
+					}
+				}
+			})
+		})
+	}
+}
+
 // Nothing is held back for more to come.
 func TestReadAheadHandsOnAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
