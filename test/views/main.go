@@ -57,7 +57,7 @@ func main() {
 	flag.IntVar(&o.nodes, "nodes", 10_000, "nodes in the cluster")
 	flag.Uint64Var(&o.events, "events", 1_000_000, "events in the log")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the story")
-	flag.IntVar(&o.rounds, "rounds", 3, "how often the log is delivered undecoded, and folded")
+	flag.IntVar(&o.rounds, "rounds", 5, "how often the log is delivered undecoded, and folded")
 	flag.IntVar(&o.rate, "rate", 200, "requests/s, half of them for one node, half for a tag expression")
 	flag.IntVar(&o.asOf, "as-of", 200, "reads as of an instant half-way")
 	flag.IntVar(&o.pace, "pace", 1000, "events/s while the projector is asked that is up to date")

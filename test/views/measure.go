@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -44,6 +45,15 @@ func (b *bench) fill(ctx context.Context) error {
 		return err
 	}
 	b.report.say("log written", "%.0f s, %d bytes an event", time.Since(began).Seconds(), size/int(b.events))
+	return settle(ctx)
+}
+
+// settle waits until what was written is on disk: the first flush of a projector would wait for all of it, which is nothing that
+// reads a log.
+func settle(ctx context.Context) error {
+	if err := exec.CommandContext(ctx, "sync").Run(); err != nil && !errors.Is(err, exec.ErrNotFound) {
+		return fmt.Errorf("sync: %w", err)
+	}
 	return nil
 }
 
