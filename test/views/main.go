@@ -1,22 +1,22 @@
 // Command views measures what the views cost, with nothing in it replaced: a NATS server, the projector and its clients are
 // processes of their own on this machine.
 //
-//	go run ./test/views                             # 10,000 nodes, 1,000,000 events: some three minutes
+//	go run ./test/views                             # 10,000 nodes, 1,000,000 events: some four minutes
 //	go run ./test/views -nodes 1000 -events 50000
 //
 // It writes a story (package story) into a stream, and prints
 //
-//   - how fast the same consumer takes the messages of the log when nobody decodes them, and how fast a projector folds them
-//     into all views, started with nothing: by turns, since what else the machine does changes, and then which of the two goes
-//     first; the ratio is that of a round;
+//   - how fast one consumer takes the messages of the log when nobody decodes them, and how fast when it folds them into all
+//     views; and how fast a projector does, which is a process that starts with nothing, answers requests and writes down
+//     snapshots and checkpoints: by turns, since what else the machine does changes; a ratio is that of a round;
 //   - how long a start from the snapshot takes until the projector is ready, after kill -9;
 //   - what one node, and a tag expression, take at 200 requests/s in all while the projector catches up with the log as fast as it can;
 //   - what any view takes as of an instant half-way;
 //   - what they take while it is up to date and 1,000 events/s come;
 //   - the projector's memory.
 //
-// Each request is counted from when it was due, not from when it was sent. With -strict it fails unless every figure is
-// within its bound. It needs Linux, for the memory alone, and some 2 GB below -dir.
+// A request takes from when it is made until all of its answer is here, and waits for no other. With -strict it fails unless every
+// figure is within its bound. It needs Linux, for the memory alone, and some 2 GB below -dir.
 package main
 
 import (
@@ -57,7 +57,7 @@ func main() {
 	flag.IntVar(&o.nodes, "nodes", 10_000, "nodes in the cluster")
 	flag.Uint64Var(&o.events, "events", 1_000_000, "events in the log")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the story")
-	flag.IntVar(&o.rounds, "rounds", 5, "how often the log is delivered undecoded, and folded")
+	flag.IntVar(&o.rounds, "rounds", 5, "how often the log is delivered undecoded, is folded, and is folded by a projector")
 	flag.IntVar(&o.rate, "rate", 200, "requests/s, half of them for one node, half for a tag expression")
 	flag.IntVar(&o.asOf, "as-of", 200, "reads as of an instant half-way")
 	flag.IntVar(&o.pace, "pace", 1000, "events/s while the projector is asked that is up to date")

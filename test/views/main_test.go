@@ -24,7 +24,7 @@ func TestSmallRunPrintsEveryFigure(t *testing.T) {
 	}
 	for _, figure := range []string{
 		"nodes, events, seed", "machine", "load before", "log written", "delivered undecoded", "folded into all views",
-		"folded of delivered", "processor time of folding", "memory once folded", "snapshot", "kill -9 to ready again",
+		"folded by a projector", "folded of delivered", "by a projector of delivered", "processor time of a projector", "memory once folded", "snapshot", "kill -9 to ready again",
 		"memory after that", "nodes as of half-way", "a history as of half-way", "one node, catching up",
 		"a tag expression, catching up", "memory then", "one node, live", "a tag expression, live", "live is",
 	} {

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/jslog"
+	"rollcall/projections"
 	"rollcall/test/story"
 )
 
@@ -94,36 +94,53 @@ func (b *bench) tell(ctx context.Context, n uint64, rate int) (size int, err err
 	}
 }
 
-// race lets the log be delivered and be folded by turns. It ends with a projector that has folded.
+// race lets the log be delivered, be folded by who it is delivered to, and be folded by a projector, by turns. It ends with a projector
+// that has folded.
 func (b *bench) race(ctx context.Context) error {
-	var delivered, folded, percent []float64
+	ways := []struct {
+		what string
+		read func(context.Context) (float64, error)
+		rate []float64
+		part []float64 // of delivered, in the same round
+	}{
+		{what: "delivered undecoded", read: b.deliver},
+		{what: "folded into all views", read: b.fold},
+		{what: "folded by a projector", read: b.project},
+	}
 	for round := range b.rounds {
-		var d, f float64
-		steps := []func() error{
-			func() (err error) { d, err = b.deliver(ctx); return err },
-			func() (err error) { f, err = b.fold(ctx); return err },
-		}
-		if round%2 == 1 && round+1 < b.rounds {
-			slices.Reverse(steps)
-		}
-		for _, step := range steps {
-			if err := step(); err != nil {
+		for n := range ways {
+			way := &ways[(n+round)%len(ways)] // what else the machine does changes, and then which of them goes first
+			rate, err := way.read(ctx)
+			if err != nil {
 				return err
 			}
+			way.rate = append(way.rate, rate)
 		}
-		delivered, folded, percent = append(delivered, d), append(folded, f), append(percent, 100*f/d)
+		for n := range ways {
+			way := &ways[n]
+			way.part = append(way.part, 100*way.rate[round]/ways[0].rate[round])
+		}
 	}
-	b.report.rounds("delivered undecoded", delivered, "events/s")
-	b.report.rounds("folded into all views", folded, "events/s")
-	b.report.bound("folded of delivered", median(percent), 60, atLeast, fmt.Sprintf("%%, the median of %d rounds: %.0f", b.rounds, percent))
-	b.report.say("processor time of folding", "%.2f µs an event, with the start, snapshots and checkpoints",
+	if (b.rounds-1)%len(ways) > 0 { // the last round did not end with a projector
+		if _, err := b.project(ctx); err != nil {
+			return err
+		}
+	}
+	for _, way := range ways {
+		b.report.rounds(way.what, way.rate, "events/s")
+	}
+	b.report.bound("folded of delivered", median(ways[1].part), 60, atLeast,
+		fmt.Sprintf("%%, the median of %d rounds: %.0f", b.rounds, ways[1].part))
+	b.report.say("by a projector of delivered", "%.0f %%, the median of %d rounds: %.0f", median(ways[2].part), b.rounds, ways[2].part)
+	b.report.say("processor time of a projector", "%.2f µs an event, with the start, snapshots and checkpoints",
 		float64(b.projector.cpu().Microseconds())/float64(b.events))
 	b.report.memory("memory once folded", b.projector)
 	return nil
 }
 
-// deliver takes the log through the consumer that the projector reads through, and looks at nothing: events/s.
-func (b *bench) deliver(ctx context.Context) (float64, error) {
+// consume reads the log with read in this process, through the consumer that the projector reads through, with as many threads and as
+// much leave to spend memory as a projector takes, where nothing else goes on: events/s from the first event on, which read tells.
+func (b *bench) consume(ctx context.Context, garbage int, read func(*jslog.Log, context.Context, func()) error) (float64, error) {
 	if b.projector != nil {
 		b.projector.kill()
 	}
@@ -134,23 +151,57 @@ func (b *bench) deliver(ctx context.Context) (float64, error) {
 		return 0, err
 	}
 	defer log.Close()
-	// with as much leave to spend memory and threads as a projector takes that has little to hold
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	defer debug.SetGCPercent(debug.SetGCPercent(garbage))
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(4, runtime.GOMAXPROCS(0))))
 	var first time.Time
-	for msg, err := range log.Scan(ctx, b.events) {
-		switch {
-		case err != nil:
-			return 0, err
-		case msg.Position == 1:
-			first = time.Now()
-		}
+	if err := read(log, ctx, func() { first = time.Now() }); err != nil {
+		return 0, err
 	}
 	return float64(b.events-1) / time.Since(first).Seconds(), context.Cause(ctx)
 }
 
-// fold starts a projector with nothing and waits until it has everything: events/s.
+// deliver takes the log and looks at nothing.
+func (b *bench) deliver(ctx context.Context) (float64, error) {
+	return b.consume(ctx, garbageLittle, func(log *jslog.Log, ctx context.Context, begun func()) error {
+		for msg, err := range log.Scan(ctx, b.events) {
+			switch {
+			case err != nil:
+				return err
+			case msg.Position == 1:
+				begun()
+			}
+		}
+		return nil
+	})
+}
+
+// fold takes the log and folds it into all views.
 func (b *bench) fold(ctx context.Context) (float64, error) {
+	return b.consume(ctx, garbageMuch, func(log *jslog.Log, ctx context.Context, begun func()) error {
+		views := projections.New(cluster)
+		for rec, err := range log.Subscribe(ctx, events.Filter{}, events.From{Position: 1, Through: b.events}) {
+			if err != nil {
+				return err
+			}
+			if views.Advance(&rec); rec.Position == 1 {
+				begun()
+			}
+		}
+		if views.Position() != b.events || views.Registry.Len() != b.nodes {
+			return fmt.Errorf("folded up to position %d, %d nodes", views.Position(), views.Registry.Len())
+		}
+		return nil
+	})
+}
+
+// How much garbage a projector lets come, in percent of what it holds: while that is little, and once it holds the views.
+const (
+	garbageLittle = 400
+	garbageMuch   = 100
+)
+
+// project starts a projector with nothing and waits until it has everything: events/s.
+func (b *bench) project(ctx context.Context) (float64, error) {
 	if err := b.fresh(ctx); err != nil {
 		return 0, err
 	}
