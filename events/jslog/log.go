@@ -170,13 +170,14 @@ func (l *Log) connection() *link {
 	return l.link
 }
 
-// set changes the status and tells everybody who waits for that.
+// set changes the status, and tells everybody who waits for that, and tend.
 func (l *Log) set(status Status, drifted error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.status, l.drifted = status, drifted
 	close(l.changed)
 	l.changed = make(chan struct{})
+	l.nudge()
 }
 
 // nudge makes tend look again.

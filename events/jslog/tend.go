@@ -22,7 +22,6 @@ const inspectEveryDefault = 5 * time.Second
 func (l *Log) connected(k *link) {
 	k.up()
 	l.set(Status{Connected: true, Err: fmt.Errorf("%w: the stream was not looked at yet", events.ErrUnavailable)}, nil)
-	l.nudge()
 }
 
 func (l *Log) disconnected(k *link, err error) {
@@ -32,13 +31,11 @@ func (l *Log) disconnected(k *link, err error) {
 	l.cfg.Logger.Warn("log lost", "cluster", l.cfg.Cluster, "error", err)
 	l.set(Status{Err: errLost}, nil)
 	k.down(errLost) // after the status, so that who is answered by it finds the log away
-	l.nudge()
 }
 
 func (l *Log) unreachable(_ *link, err error) {
 	if l.ctx.Err() == nil {
 		l.set(Status{Err: fmt.Errorf("%w: %w", errAway, err)}, nil)
-		l.nudge()
 	}
 }
 
@@ -55,7 +52,6 @@ func (l *Log) hungUp(k *link, err error) {
 	l.mu.Unlock()
 	l.set(Status{Err: fmt.Errorf("%w: %w", errLost, err)}, nil)
 	k.down(errLost)
-	l.nudge()
 }
 
 // tend keeps the log usable until Close: a connection, and on it a stream that was looked at.
@@ -90,11 +86,10 @@ func (l *Log) tend() {
 
 // look does what is to be done now. An error says that it is to be tried again after a pause.
 func (l *Log) look() error {
-	k := l.connection()
+	k, before := l.answerNudge()
 	if k == nil {
 		return l.redial()
 	}
-	before := l.Status()
 	if !before.Connected {
 		return nil
 	}
@@ -137,6 +132,18 @@ func (l *Log) look() error {
 			"replicas", info.Config.Replicas, "last", info.State.LastSeq, "durability", durability)
 	}
 	return err
+}
+
+// answerNudge returns what there is to look at. A look that begins with it sees whatever anybody nudged for until now, so it is the
+// answer: another one at once would only ask the server again.
+func (l *Log) answerNudge() (*link, Status) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.kick:
+	default:
+	}
+	return l.link, l.status
 }
 
 // setIn is set, unless the connection that status is about has ended.

@@ -120,6 +120,9 @@ func TestCheckpointsThatAreGoneAreMadeUpFor(t *testing.T) {
 				}
 			}
 			p.passes(30, dir)
+			if err := p.stop(); err != nil { // or it may remove what is looked at
+				t.Fatal(err)
+			}
 			for _, name := range snapshots(t, dir) {
 				if strings.HasSuffix(name, ".checkpoint") && bytes.HasPrefix(readFile(t, dir, name), []byte("xxx")) {
 					t.Errorf("%s is broken still", name)
