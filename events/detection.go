@@ -62,7 +62,7 @@ func (s *plainScanner) evidenceTimes(lastHeard, since *time.Time) {
 			s.time(since)
 		default:
 			s.want(`:`)
-			s.value(plainDepth)
+			s.value()
 		}
 		if !s.take(`,`) {
 			s.want(`}`)

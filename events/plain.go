@@ -115,14 +115,10 @@ func (s *plainScanner) want(text string) {
 
 // text takes a string whose opening quote was taken, with its closing quote, and returns what is between.
 func (s *plainScanner) text() []byte {
-	from := s.at
-	for i := from; i < len(s.body) && !s.bad; i++ {
-		if c := s.body[i]; c == '"' {
-			s.at = i + 1
-			return s.body[from:i]
-		} else if !verbatim[c] {
-			break
-		}
+	if end := plainString(s.body, s.at); end > 0 && !s.bad {
+		text := s.body[s.at : end-1]
+		s.at = end
+		return text
 	}
 	s.bad = true
 	return nil
@@ -250,79 +246,125 @@ func (t *tagSets) keep(written []byte, tags map[string]string) {
 // object takes a JSON object without white space, whatever is in it.
 func (s *plainScanner) object() {
 	if s.at < len(s.body) && s.body[s.at] == '{' {
-		s.value(plainDepth)
+		s.value()
 	} else {
 		s.bad = true
 	}
 }
 
-// value takes any JSON value of at most depth levels.
-func (s *plainScanner) value(depth int) {
-	if s.bad || depth == 0 || s.at == len(s.body) {
+// value takes any JSON value of at most plainDepth levels.
+func (s *plainScanner) value() {
+	if end := plainValue(s.body, s.at, plainDepth); end > 0 && !s.bad {
+		s.at = end
+	} else {
 		s.bad = true
-		return
 	}
-	switch s.body[s.at] {
+}
+
+// Evidence is most of a body, and nothing is wanted of it but where it ends. These functions return the place behind what begins at i,
+// or -1 where it is not plain.
+
+// plainValue goes over any JSON value of at most depth levels.
+func plainValue(b []byte, i, depth int) int {
+	if depth == 0 || i >= len(b) {
+		return -1
+	}
+	switch b[i] {
 	case '{':
-		s.members(depth)
+		return plainList(b, i+1, depth, '}')
 	case '[':
-		s.elements(depth)
+		return plainList(b, i+1, depth, ']')
 	case '"':
-		s.at++
-		s.text()
+		return plainString(b, i+1)
 	case 't':
-		s.want("true")
+		return plainWord(b, i, "true")
 	case 'f':
-		s.want("false")
+		return plainWord(b, i, "false")
 	case 'n':
-		s.want("null")
-	default:
-		s.decimal()
+		return plainWord(b, i, "null")
 	}
+	return plainNumber(b, i)
 }
 
-func (s *plainScanner) members(depth int) {
-	s.at++
-	if s.take(`}`) {
-		return
+// plainList goes over what is in an object or an array, and over its end.
+func plainList(b []byte, i, depth int, end byte) int {
+	if i < len(b) && b[i] == end {
+		return i + 1
 	}
 	for {
-		s.want(`"`)
-		s.text()
-		s.want(`:`)
-		s.value(depth - 1)
-		if !s.take(`,`) {
-			s.want(`}`)
-			return
+		if end == '}' {
+			if i >= len(b) || b[i] != '"' {
+				return -1
+			}
+			if i = plainString(b, i+1); i < 0 || i >= len(b) || b[i] != ':' {
+				return -1
+			}
+			i++
+		}
+		if i = plainValue(b, i, depth-1); i < 0 || i >= len(b) {
+			return -1
+		}
+		switch b[i] {
+		case ',':
+			i++
+		case end:
+			return i + 1
+		default:
+			return -1
 		}
 	}
 }
 
-func (s *plainScanner) elements(depth int) {
-	s.at++
-	if s.take(`]`) {
-		return
-	}
-	for {
-		s.value(depth - 1)
-		if !s.take(`,`) {
-			s.want(`]`)
-			return
+// plainString goes over a string behind its opening quote.
+func plainString(b []byte, i int) int {
+	for ; i < len(b); i++ {
+		if c := b[i]; c == '"' {
+			return i + 1
+		} else if !verbatim[c] {
+			return -1
 		}
 	}
+	return -1
 }
 
-// decimal takes a number with sign, fraction and exponent, as JSON writes one.
-func (s *plainScanner) decimal() {
-	s.take(`-`)
-	s.number()
-	if s.take(`.`) {
-		s.digits()
+func plainWord(b []byte, i int, word string) int {
+	if end := i + len(word); end <= len(b) && string(b[i:end]) == word {
+		return end
 	}
-	if s.take(`e`) || s.take(`E`) {
-		if !s.take(`+`) {
-			s.take(`-`)
+	return -1
+}
+
+// plainNumber goes over a number with sign, fraction and exponent, as JSON writes one.
+func plainNumber(b []byte, i int) int {
+	if i < len(b) && b[i] == '-' {
+		i++
+	}
+	from := i
+	if i = plainDigits(b, i); i < 0 || b[from] == '0' && i > from+1 {
+		return -1
+	}
+	if i < len(b) && b[i] == '.' {
+		if i = plainDigits(b, i+1); i < 0 {
+			return -1
 		}
-		s.digits()
 	}
+	if i < len(b) && (b[i] == 'e' || b[i] == 'E') {
+		if i++; i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		return plainDigits(b, i)
+	}
+	return i
+}
+
+// plainDigits goes over one digit or more.
+func plainDigits(b []byte, i int) int {
+	from := i
+	for i < len(b) && b[i] >= '0' && b[i] <= '9' {
+		i++
+	}
+	if i == from {
+		return -1
+	}
+	return i
 }
