@@ -20,7 +20,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/jslog"
-	"rollcall/projections"
+	"rollcall/projections/projector"
 	"rollcall/test/story"
 )
 
@@ -175,22 +175,23 @@ func (b *bench) deliver(ctx context.Context) (float64, error) {
 	})
 }
 
-// fold takes the log and folds it into all views.
+// fold takes the log and folds it into all views, as a projector does that writes nothing down and answers nobody.
 func (b *bench) fold(ctx context.Context) (float64, error) {
 	return b.consume(ctx, garbageMuch, func(log *jslog.Log, ctx context.Context, begun func()) error {
-		views := projections.New(cluster)
-		for rec, err := range log.Subscribe(ctx, events.Filter{}, events.From{Position: 1, Through: b.events}) {
-			if err != nil {
-				return err
-			}
-			if views.Advance(&rec); rec.Position == 1 {
-				begun()
-			}
+		p, err := projector.Open(projector.Config{Log: log, Cluster: cluster})
+		if err != nil {
+			return err
 		}
-		if views.Position() != b.events || views.Registry.Len() != b.nodes {
-			return fmt.Errorf("folded up to position %d, %d nodes", views.Position(), views.Registry.Len())
+		ctx, cancel := context.WithCancel(ctx)
+		ran := make(chan error, 1)
+		go func() { ran <- p.Run(ctx) }()
+		err = p.WaitFor(ctx, 1)
+		begun()
+		if err == nil {
+			err = p.WaitFor(ctx, b.events)
 		}
-		return nil
+		cancel()
+		return errors.Join(err, <-ran)
 	})
 }
 
