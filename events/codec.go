@@ -104,33 +104,9 @@ func Encode(ev Event) ([]byte, error) {
 // Mismatch says so. Who may say what is not looked at here: the [Roll] refuses what was not the author's to say.
 // The result does not share body.
 func Decode(subject string, body []byte) (Recorded, error) {
-	rec, err := decode(subject, body, nil)
+	rec, err := (*Decoder)(nil).Decode(subject, body)
 	rec.Evidence = bytes.Clone(rec.Evidence)
 	return rec, err
-}
-
-// Decoder is [Decode] for who reads many events, and is given each body for good: nobody writes to it any more, and Evidence may be
-// a part of it. Events with the same tags share them, as far as the decoder remembers, which is bounded. The zero value is
-// ready to use, and a nil one remembers nothing. It is not safe for concurrent use.
-type Decoder struct{ sets tagSets }
-
-// Decode reads a body found under subject.
-func (d *Decoder) Decode(subject string, body []byte) (Recorded, error) {
-	if d == nil {
-		return decode(subject, body, nil)
-	}
-	return decode(subject, body, &d.sets)
-}
-
-func decode(subject string, body []byte, sets *tagSets) (Recorded, error) {
-	named, err := ParseSubject(subject)
-	if err != nil {
-		return Recorded{}, err
-	}
-	if rec, ok := decodePlain(&named, body, sets); ok {
-		return rec, nil
-	}
-	return decodeAny(&named, body)
 }
 
 // decodeAny reads every body that is good, and says what is wrong with the others. It is what [Decode] means.

@@ -61,9 +61,9 @@ func wantAgreement(t *testing.T, subject string, body []byte) (plain bool) {
 		return false
 	}
 	got, plain := decodePlain(&named, body, nil)
-	var sets tagSets
+	var decoder Decoder
 	for range 2 { // the second time with tags that are known
-		again, also := decodePlain(&named, body, &sets)
+		again, also := decodePlain(&named, body, &decoder)
 		if also != plain || !reflect.DeepEqual(again, got) {
 			t.Fatalf("under %s\n%s\nreads plainly as\n%+v\nand with known tags as\n%+v", subject, body, got, again)
 		}
@@ -225,7 +225,7 @@ func TestDecoderSharesTags(t *testing.T) {
 		if version%100 == 0 && !same(read(1), often) {
 			t.Fatalf("what was asked for of late is forgotten at %d", version)
 		}
-		if held := len(d.sets.young) + len(d.sets.old); held > tagSetsMax {
+		if held := len(d.young) + len(d.old); held > tagSetsMax {
 			t.Fatalf("%d sets held, at most %d", held, tagSetsMax)
 		}
 	}
@@ -246,8 +246,8 @@ func TestDecoderHoldsNoLongTags(t *testing.T) {
 	}
 	long := bytes.Replace(body, []byte(`"k":""`), []byte(strings.Repeat(`"k":"",`, 5000)+`"k":"17"`), 1)
 	rec, err := d.Decode(Subject(ev), long)
-	if err != nil || rec.Tags["k"] != "17" || len(d.sets.young) > 0 {
-		t.Errorf("%v, %v, %d held", rec.Tags, err, len(d.sets.young))
+	if err != nil || rec.Tags["k"] != "17" || len(d.young) > 0 {
+		t.Errorf("%v, %v, %d held", rec.Tags, err, len(d.young))
 	}
 	full := make(map[string]string)
 	for i := range TagsMax {
@@ -257,8 +257,8 @@ func TestDecoderHoldsNoLongTags(t *testing.T) {
 	if body, err = Encode(ev); err != nil {
 		t.Fatal(err)
 	}
-	if rec, err := d.Decode(Subject(ev), body); err != nil || len(rec.Tags) != TagsMax || len(d.sets.young) != 1 {
-		t.Errorf("%v, %v, %d held: the most that tags may be is held", rec.Tags, err, len(d.sets.young))
+	if rec, err := d.Decode(Subject(ev), body); err != nil || len(rec.Tags) != TagsMax || len(d.young) != 1 {
+		t.Errorf("%v, %v, %d held: the most that tags may be is held", rec.Tags, err, len(d.young))
 	}
 }
 

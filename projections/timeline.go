@@ -77,9 +77,8 @@ type Timeline struct {
 	tracks   table[track]
 	outcomes []events.Outcome // numbered, in the order in which they first came
 	number   map[events.Outcome]int
-	lately   [512]uint8 // by result and states: the number that such an outcome had last
-	clock    uint64     // the latest time at which the log accepted an event, in milliseconds since 1970
-	scratch  []byte     // where a body is put together
+	clock    uint64 // the latest time at which the log accepted an event, in milliseconds since 1970
+	scratch  []byte // where a body is put together
 }
 
 const timelineVersion = 3

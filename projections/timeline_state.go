@@ -8,7 +8,7 @@ import (
 // comes, unless it is one that may never come again.
 func (t *Timeline) writeMark(w *writer, m mark, common bool) {
 	w.uint(m.position)
-	n, known := t.numberOf(m.outcome)
+	n, known := t.number[m.outcome]
 	if !known && common && len(t.outcomes) < outcomesMax {
 		n, known = len(t.outcomes), true
 		t.outcomes = append(t.outcomes, m.outcome)
@@ -21,19 +21,6 @@ func (t *Timeline) writeMark(w *writer, m mark, common bool) {
 		writeOutcome(w, m.outcome)
 	}
 	w.uint(m.size)
-}
-
-// numberOf returns the number of an outcome that has one. Of those that do the same to a node, the one that came last is likely to
-// come again, and is found by comparing its reason, which is a constant text as a rule.
-func (t *Timeline) numberOf(o events.Outcome) (n int, known bool) {
-	last := &t.lately[int(o.Result)&7<<6|int(o.Before)&7<<3|int(o.After)&7]
-	if n = int(*last); n < len(t.outcomes) && t.outcomes[n] == o {
-		return n, true
-	}
-	if n, known = t.number[o]; known {
-		*last = uint8(n) // below outcomesMax
-	}
-	return n, known
 }
 
 // readMark reads what writeMark wrote of the entry after position.

@@ -108,8 +108,6 @@ type message struct {
 	Sequence uint64    `json:"seq"`
 	Data     []byte    `json:"data"`
 	Time     time.Time `json:"time"`
-
-	pending uint64 // how many the stream held behind it, when it came through a consumer
 }
 
 // get reads one message from the stream's leader. It fails with events.ErrNotFound when there is none.

@@ -12,9 +12,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/events"
+	"rollcall/events/handover"
 )
 
-// What a subscription holds of the stream beyond what its reader has taken: twice what an inflow does, and of what was pulled at
+// What a subscription holds of the stream beyond what its reader has taken: twice what a handover does, and of what was pulled at
 // most prefetchMessages and, since at most two pulls are open at a time, twice prefetchBytes. A pull of fewer messages makes a
 // replay slower.
 const (
@@ -275,21 +276,20 @@ func (r *reader) consume(ctx context.Context, k *link) error {
 	if err != nil {
 		return failure(bound, err)
 	}
-	q := newInflow()
-	defer context.AfterFunc(bound, func() { q.end(bound.Err()) })()
-	flow, err := consumer.Consume(q.put, append(r.pulls(), jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-		q.end(err) // whatever it is, another consumer goes on from here
-	}))...)
+	q := handover.New(func(msg *jetstream.Msg) int { return len((*msg).Data()) })
+	defer context.AfterFunc(bound, func() { q.End(bound.Err()) })()
+	flow, err := consumer.Consume(func(msg jetstream.Msg) { q.Put(msg) }, append(r.pulls(),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+			q.End(err) // whatever it is, another consumer goes on from here
+		}))...)
 	if err != nil {
 		return failure(bound, err)
 	}
 	defer flow.Stop()
-	defer q.end(errEnough)
-	delivered, list := uint64(0), make([]jetstream.Msg, 0, inflowMax)
-	for {
-		if list, err = q.take(list); err != nil {
-			return failure(bound, err)
-		}
+	defer q.End(errEnough)
+	delivered := uint64(0)
+	list, err := q.Take(nil)
+	for ; err == nil; list, err = q.Take(list) {
 		for _, msg := range list {
 			if err := bound.Err(); err != nil {
 				return failure(bound, err)
@@ -299,26 +299,24 @@ func (r *reader) consume(ctx context.Context, k *link) error {
 				return err
 			}
 		}
-		clear(list)
 	}
+	return failure(bound, err)
 }
 
 // receive takes the message that is the nth that the consumer delivered.
 func (r *reader) receive(msg jetstream.Msg, nth uint64) error {
-	at, ok := placeOf(msg.Reply())
+	meta, err := msg.Metadata()
 	switch {
-	case !ok:
-		return fmt.Errorf("%w: the server says of a message only %.200q", events.ErrUnavailable, msg.Reply())
-	case at.nth != nth:
+	case err != nil:
+		return fmt.Errorf("%w: %w", events.ErrUnavailable, err)
+	case meta.Sequence.Consumer != nth:
 		return errGap
 	}
-	err := r.take(message{
-		Subject: msg.Subject(), Sequence: at.sequence, Data: msg.Data(), Time: time.Unix(0, at.stored), pending: at.pending,
-	})
+	err = r.take(message{Subject: msg.Subject(), Sequence: meta.Sequence.Stream, Data: msg.Data(), Time: meta.Timestamp})
 	if err != nil {
 		return err
 	}
-	return r.ended(at.pending)
+	return r.ended(meta.NumPending)
 }
 
 // pulls says how the consumer is asked: for no more than is wanted.

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"rollcall/events"
+	"rollcall/events/handover"
 )
 
 // counting yields events from position 1 on until its context ends or, when that is not 0, behind the position last.
@@ -29,7 +30,7 @@ func counting(last uint64, read *uint64) func(context.Context) iter.Seq2[events.
 
 // I10: what is read ahead comes in order and once, and the end with its error.
 func TestI10ReadAheadKeepsTheOrder(t *testing.T) {
-	const last = 20*aheadMax + 7
+	const last = 20*handover.Max + 7
 	broken := errors.New("broken")
 	var read, want uint64
 	subscribe := func(ctx context.Context) iter.Seq2[events.Recorded, error] {
@@ -61,10 +62,10 @@ func TestI15ReadAheadIsBounded(t *testing.T) {
 		for list := range readAhead(t.Context(), counting(0, &read)) {
 			synctest.Wait()
 			first := list[0].rec.Position
-			if most := first + 2*aheadMax; read > most {
+			if most := first + 2*handover.Max; read > most {
 				t.Fatalf("%d are read at position %d, want at most %d", read, first, most)
 			}
-			if first > 3*aheadMax {
+			if first > 3*handover.Max {
 				break
 			}
 		}
@@ -87,7 +88,7 @@ func TestI15ReadAheadIsBoundedInBytes(t *testing.T) {
 				}
 				rounds := 0
 				for list := range readAhead(t.Context(), subscribe) {
-					if most := aheadBytesMax / events.BodyMax; len(list) > most {
+					if most := handover.BytesMax / events.BodyMax; len(list) > most {
 						t.Fatalf("%d events of %d bytes at a time, want %d at most", len(list), events.BodyMax, most)
 					}
 					synctest.Wait()
