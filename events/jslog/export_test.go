@@ -7,3 +7,6 @@ func Inspecting(cfg Config, every time.Duration) Config {
 	cfg.inspectEvery = every
 	return cfg
 }
+
+// PrefetchBytes bounds a pull.
+const PrefetchBytes = prefetchBytes

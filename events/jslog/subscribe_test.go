@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/events"
+	"rollcall/events/handover"
 	"rollcall/events/jslog"
 )
 
@@ -183,6 +185,59 @@ func TestSubscriptionLeavesNoConsumer(t *testing.T) {
 		}
 	}
 	eventually(t, "every consumer is gone", func() bool { return consumers() == 0 })
+}
+
+// I15: of large events, a reader that stands still is sent no more than two pulls and what its handover holds.
+func TestI15SlowReaderIsSentABoundedNumberOfBytes(t *testing.T) {
+	srv := serve(t, t.TempDir(), "127.0.0.1:0")
+	log := connect(t, jslog.Config{URL: srv.URL(), Provision: true})
+	nc, js := plain(t, srv.URL())
+	const large, last = 16 << 10, 1500
+	ev := event(events.HealthCheckFailed, "n1")
+	ev.Evidence = events.Evidence{Reason: strings.Repeat("x", large-100)}.Raw()
+	body, err := events.Encode(ev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range last {
+		if err := nc.Publish(events.Subject(ev), body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the log has them all", func() bool {
+		info, err := log.Info(bounded(t))
+		return err == nil && info.Last == last
+	})
+	for _, err := range log.Subscribe(bounded(t), events.Filter{}, events.From{Position: 1}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := 0 // meanwhile another reader gets through all of it: time enough for this one
+		for _, err := range log.Subscribe(bounded(t), events.Filter{}, events.From{Position: 1, Through: last}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			read++
+		}
+		if read != last {
+			t.Fatalf("%d of %d read", read, last)
+		}
+		stream, err := js.Stream(bounded(t), events.StreamName(cluster))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := uint64(0)
+		for consumer := range stream.ListConsumers(bounded(t)).Info() {
+			if n := consumer.Delivered.Consumer; n < last {
+				sent = max(sent, n)
+			}
+		}
+		const most = 2*jslog.PrefetchBytes + 2*(handover.BytesMax+large)
+		if bytes := sent * uint64(len(body)); bytes == 0 || bytes > most {
+			t.Errorf("%d events were sent, %d bytes; want 1 to %d", sent, bytes, most)
+		}
+		return
+	}
 }
 
 // Who gives up gets nothing more, however much was on its way.
